@@ -1,0 +1,96 @@
+"""A weight of a layer: a place in the model's arena, or an array of its own before the model is built."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from distfit.initializers import Initializer
+from distfit.layers.regularizers import Regularizer
+
+
+class Parameter:
+    """A named weight with its gradient.
+
+    Attributes:
+        name: within its layer, such as ``"kernel"``.
+        shape: of the weight.
+        trainable: False for state that a layer keeps itself, such as moving statistics.
+        initializer: draws the first value.
+        regularizer: adds a penalty on the weight to the loss, or None.
+        value: the weight, as a read-only view. Write with `assign`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: Initializer,
+        *,
+        trainable: bool = True,
+        regularizer: Regularizer | None = None,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.trainable = trainable
+        self.initializer = initializer
+        self.regularizer = regularizer
+        self.version = 0
+        self._fresh = True
+
+    def bind(self, weight: np.ndarray, gradient: np.ndarray | None) -> None:
+        """Give the weight its place: views of the model's arenas. The value there is kept.
+
+        Args:
+            weight: of the parameter's shape.
+            gradient: of the parameter's shape; None for state.
+        """
+        self._weight = weight
+        self._gradient = gradient
+        self.value = weight.view()
+        self.value.flags.writeable = False
+
+    def assign(self, value: Any) -> None:
+        """Write the weight, in place.
+
+        Raises:
+            ValueError: if the shape is another.
+
+        Ranks: local. In a callback on root, the change reaches all ranks when its hook has run.
+        """
+        array = np.asarray(value)
+        if array.shape != self.shape:
+            raise ValueError(f"{self.name} has shape {self.shape}. Received: an array of shape {array.shape}")
+        self._weight[...] = array
+        self.version += 1
+
+    @contextmanager
+    def gradient(self) -> Iterator[np.ndarray]:
+        """Yield an array to which the backward pass writes this parameter's gradient, summed over its rows.
+
+        The first write of a step goes straight to the arena, so that nothing has to be zeroed and added; a further one
+        (a layer that is used twice, accumulation over batches) goes to a scratch array and is added.
+
+        Example (in the backward of a layer ``y = x @ kernel``):
+            ``with self.kernel.gradient() as out: np.matmul(x.T, dy, out=out)``
+        """
+        if self._gradient is None:
+            raise TypeError(f"{self.name} is a layer's state and has no gradient")
+        if self._fresh:
+            yield self._gradient
+            self._fresh = False
+        else:
+            scratch = np.empty_like(self._gradient)
+            yield scratch
+            self._gradient += scratch
+
+    def begin_gradient(self) -> None:
+        """Forget the gradient: the next write replaces it."""
+        self._fresh = True
+
+    def finish_gradient(self) -> None:
+        """Zero the gradient if no backward wrote to it, as on a rank without rows."""
+        if self._fresh and self._gradient is not None:
+            self._gradient[...] = 0
+            self._fresh = False
