@@ -1,0 +1,219 @@
+"""The one small message at which all ranks learn whether one failed, and what was decided.
+
+Every collective of distfit is one of two kinds: this message, or a bulk transfer that follows it directly. The message
+has one fixed length whatever it is about, so that any two of them match: a rank that failed joins the next one, not
+knowing what the others do, and all raise. Between a message that agreed and the bulk transfer that it announced no
+code runs that can raise. Nothing else is needed for no rank ever to wait for one that does not come.
+"""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from distfit.comm import failure, phase, signals
+from distfit.comm.call_site import call_site
+from distfit.comm.phase import Phase
+from distfit.comm.transport import Transport
+from distfit.errors import RankLeft, RanksDiverged
+
+# The header: each number is summed over all ranks, those marked * over the active ones alone.
+FAILED = 0  # ranks that raised
+ACTIVE = 1  # ranks that know what the message is about; one without rows does not
+PHASE, PHASE_SQUARED = 2, 3  # * equal on all of them if size * sum of squares == square of sum
+KEY, KEY_SQUARED = 4, 5  # * which layer, operation or hook; compared in the same way
+LENGTH, LENGTH_SQUARED = 6, 7  # * of the payload
+STOP = 8  # ranks that want training to end
+HAS_NEXT = 9  # ranks that have a next batch
+CHANGED = 10  # root's word on what its callbacks changed
+HEADER = 12
+
+MESSAGE_LENGTH = 1056
+CAPACITY = MESSAGE_LENGTH - HEADER
+"""The longest payload, in numbers, that rides in the small message. A longer one takes a second call."""
+
+
+@dataclass(slots=True)
+class Agreed:
+    """What all ranks know after an agreement; equal on each of them.
+
+    Attributes:
+        phase: what it was about. None if no rank was active.
+        key: which layer, operation or hook.
+        sums: the payload, summed over the ranks; valid until the next agreement.
+        stop: True if any rank wants training to end.
+        has_next: how many ranks have a next batch.
+        changed: root's word on what its callbacks changed.
+    """
+
+    phase: Phase | None
+    key: int
+    sums: np.ndarray
+    stop: bool
+    has_next: int
+    changed: int
+
+
+_NOTHING = np.empty(0)
+
+
+class Agreement:
+    """The small messages of one group of ranks.
+
+    Args:
+        transport: moves them.
+
+    Attributes:
+        messages: how many this rank has joined so far.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._message = np.zeros(MESSAGE_LENGTH)
+        self._payload = self._message[HEADER:]
+        self._left: str | None = None
+        self.messages = 0
+
+    @property
+    def ended(self) -> bool:
+        """True once a rank has left: nobody answers any more."""
+        return self._left is not None
+
+    def agree(
+        self,
+        at: Phase | None,
+        payload: np.ndarray = _NOTHING,
+        *,
+        key: int = 0,
+        name: str = "",
+        stop: bool = False,
+        has_next: bool = False,
+        changed: int = 0,
+    ) -> Agreed:
+        """Join the others in a message, and raise if one of them failed or is somewhere else.
+
+        Args:
+            at: what this rank wants to agree on; None on a rank without rows, which takes what the others bring.
+            payload: float64, one-dimensional, of equal length on all active ranks: to be summed.
+            key: which layer, operation or hook; has to be equal on all active ranks.
+            name: of the same, for errors.
+            stop: this rank wants training to end.
+            has_next: this rank has a next batch.
+            changed: root's word on what its callbacks changed; 0 elsewhere.
+
+        Raises:
+            RemoteError: and the class of what was raised, if another rank failed.
+            RanksDiverged: on all ranks, if one is in another phase.
+            RankLeft: if one left the program.
+            KeyboardInterrupt: after a SIGINT to this rank.
+
+        Ranks: every rank; one all-reduce of 8 kB, and one of the payload where it is longer than `CAPACITY`.
+        """
+        if signals.take_interrupt():
+            raise KeyboardInterrupt  # an error like any other: the next message tells the others
+        if self._left:
+            raise RankLeft(self._left)
+        header = self._exchange(at, payload, key, stop or signals.stop_requested(), has_next, changed)
+        if header[FAILED]:
+            self._raise_failures()
+        active = header[ACTIVE]
+        if active == 0:
+            return Agreed(None, 0, _NOTHING, header[STOP] > 0, int(header[HAS_NEXT]), int(header[CHANGED]))
+        if not (
+            _all_equal(active, header[PHASE], header[PHASE_SQUARED])
+            and _all_equal(active, header[KEY], header[KEY_SQUARED])
+            and _all_equal(active, header[LENGTH], header[LENGTH_SQUARED])
+        ):
+            self._raise_divergence(at, key, name)
+        length = int(header[LENGTH] / active)
+        if length <= CAPACITY:
+            sums = self._payload[:length]
+        else:
+            # Announced by the header, on all ranks, and nothing in between can raise.
+            sums = payload.copy() if payload.size else np.zeros(length)
+            self._transport.all_reduce(sums)
+        return Agreed(
+            Phase(int(header[PHASE] / active)),
+            int(header[KEY] / active),
+            sums,
+            header[STOP] > 0,
+            int(header[HAS_NEXT]),
+            int(header[CHANGED]),
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """Join the next message with an error of this rank, which is then to be raised on.
+
+        Ranks: those that failed; the others are in `agree`, wherever that is.
+        """
+        own = failure.report(error, self._transport.rank, self._transport.host)
+        failure.mark_agreed(error)
+        if self._left:
+            return
+        self._exchange(None, _NOTHING, 0, False, False, 0, failed=True)
+        self._transport.all_gather_object(own)
+
+    def _exchange(
+        self,
+        at: Phase | None,
+        payload: np.ndarray,
+        key: int,
+        stop: bool,
+        has_next: bool,
+        changed: int,
+        *,
+        failed: bool = False,
+    ) -> list[float]:
+        length = payload.size
+        active = at is not None
+        number = at or 0
+        key, length_sent = (key, length) if active else (0, 0)
+        self._message[:HEADER] = (
+            failed, active, number, number * number, key, key * key, length_sent, length_sent * length_sent,
+            stop, has_next, changed, 0,
+        )  # fmt: skip
+        riding = length if length <= CAPACITY else 0
+        self._payload[:riding] = payload[:riding]
+        self._payload[riding:] = 0  # what the last message left there would be summed again and again
+        self._transport.sum_message(self._message)
+        self.messages += 1
+        header: list[float] = self._message[:HEADER].tolist()
+        return header
+
+    def _raise_failures(self) -> NoReturn:
+        reports = [r for r in self._transport.all_gather_object(None) if r is not None]
+        error = failure.remote_error(reports)
+        failure.mark_agreed(error)
+        raise error
+
+    def _raise_divergence(self, at: Phase | None, key: int, name: str) -> NoReturn:
+        line = "" if at is Phase.LEAVING else f", at {call_site()}"
+        where = None if at is None else (int(at), phase.describe(at, key, name) + line)
+        places = self._transport.all_gather_object(where)
+        known = [(rank, *place) for rank, place in enumerate(places) if place is not None]
+        lines = "\n".join(f"    rank {rank} {text}" for rank, _, text in known)
+        left = [rank for rank, number, _ in known if number == Phase.LEAVING]
+        error: RanksDiverged
+        if left:
+            self._left = (
+                f"{_ranks(left)} left the program while the others wait for {'it' if len(left) == 1 else 'them'}:\n"
+                f"{lines}\nWhat all ranks have to do together must not stand under a condition that differs between "
+                "them, and must be reached on all of them."
+            )
+            error = RankLeft(self._left)
+        else:
+            error = RanksDiverged(
+                f"the ranks are in different places of the program:\n{lines}\nfit, evaluate, predict, save and load are"
+                " for all ranks together. For one rank's own work use a callback with ranks = 'root', or"
+                " `with model.solo():`."
+            )
+        failure.mark_agreed(error)
+        raise error
+
+
+def _all_equal(count: float, total: float, squares: float) -> bool:
+    return count * squares == total * total
+
+
+def _ranks(ranks: list[int]) -> str:
+    return f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {', '.join(map(str, ranks))}"

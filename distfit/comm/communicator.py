@@ -1,0 +1,297 @@
+"""The ranks that train together, as a user and every other room of distfit see them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from distfit.comm import launch, leaving
+from distfit.comm.agreement import Agreed, Agreement
+from distfit.comm.call_site import call_site
+from distfit.comm.lone import LoneTransport
+from distfit.comm.operation import Guard, Operation
+from distfit.comm.phase import Phase, key_of
+from distfit.comm.threads import limit_blas_threads
+from distfit.comm.transport import Reduction, Transport
+from distfit.errors import CollectiveInRootHook
+
+if TYPE_CHECKING:
+    from mpi4py import MPI  # noqa: TID251 - a type in a signature; nothing is imported at run time
+
+T = TypeVar("T")
+
+
+class Communicator:
+    """A group of ranks with its agreement.
+
+    Make one with `world`, `from_mpi`, `alone` or `split`. A group of one rank does everything that a larger one does.
+
+    Every method that says so is for all ranks of the group together. Each begins with the small message of
+    `distfit.comm.agreement`: a rank that is elsewhere, or has failed, makes it raise on all of them instead of waiting.
+
+    Example:
+        >>> from distfit.comm import Communicator
+        >>> comm = Communicator.alone()
+        >>> comm.rank, comm.size, comm.is_root
+        (0, 1, True)
+        >>> comm.all_gather_object("here")
+        ['here']
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.rank = transport.rank
+        self.size = transport.size
+        self.host = transport.host
+        self._solo: list[str] = []
+        if self.size > 1:
+            leaving.register(id(self), lambda: self.agreement)
+
+    @staticmethod
+    def world() -> Communicator:
+        """Return the group of all ranks of the job; the same object at each call.
+
+        Raises:
+            LaunchError: if the job was started in a way that would train N lonely models.
+
+        Ranks: local; MPI starts here. The group's own communicators are made at its first collective call.
+        """
+        return _world()
+
+    @staticmethod
+    def alone() -> Communicator:
+        """Return a group of this rank only.
+
+        Ranks: local.
+        """
+        return Communicator(LoneTransport())
+
+    @staticmethod
+    def from_mpi(comm: MPI.Comm) -> Communicator:
+        """Return the group of an mpi4py communicator, which is duplicated at the first collective call.
+
+        Ranks: local.
+        """
+        from distfit.comm.mpi import MpiTransport
+
+        return Communicator(MpiTransport(comm))
+
+    @property
+    def is_root(self) -> bool:
+        """True on rank 0."""
+        return self.rank == 0
+
+    @functools.cached_property
+    def agreement(self) -> Agreement:
+        """The group's small messages. The first use joins all ranks: it divides the cores of each node among them."""
+        if self.size > 1:
+            _, ranks_on_node = self._node
+            limit_blas_threads(ranks_on_node)
+        return Agreement(self.transport)
+
+    @functools.cached_property
+    def _node(self) -> tuple[int, int]:
+        return self.transport.node_ranks()
+
+    @property
+    def local_rank(self) -> int:
+        """This process's rank among those of its machine.
+
+        Ranks: every rank, the first time.
+        """
+        self.agreement  # noqa: B018 - it asks for the node's ranks, in the same order on all ranks
+        return self._node[0]
+
+    @property
+    def local_size(self) -> int:
+        """How many ranks share this machine.
+
+        Ranks: every rank, the first time.
+        """
+        self.agreement  # noqa: B018
+        return self._node[1]
+
+    def print(self, *values: Any, **options: Any) -> None:
+        """Print on root alone.
+
+        Ranks: local; any may call it, root prints.
+        """
+        if self.is_root:
+            print(*values, **{"flush": True, **options})  # noqa: T201
+
+    # -- agreeing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> Communicator:
+        """The group that works together here: this one, or this rank alone in a solo block."""
+        return self._lone if self._solo else self
+
+    @functools.cached_property
+    def _lone(self) -> Communicator:
+        return Communicator.alone()
+
+    @contextmanager
+    def solo(self, what: str = "") -> Iterator[None]:
+        """Work on this rank's own behalf: models on this group evaluate, predict and save alone in the block.
+
+        Args:
+            what: where the block is, for the error of a collective call within.
+
+        Ranks: local; those that want to.
+        """
+        self._solo.append(what or f"`with solo()` at {call_site()}")
+        try:
+            yield
+        finally:
+            self._solo.pop()
+
+    def require_all_ranks(self, what: str) -> None:
+        """Raise in a solo block.
+
+        Raises:
+            CollectiveInRootHook: naming the block and what was called in it.
+        """
+        if self._solo:
+            raise CollectiveInRootHook(
+                f"{what} (at {call_site()}) is for all ranks together, but was called in {self._solo[-1]}, which not"
+                " all of them run. Move it to a callback with ranks = 'all', or behind fit. evaluate, predict and"
+                " save work here: they run on this rank alone."
+            )
+
+    def operation(self, name: str) -> Operation:
+        """Return a block that all ranks enter and leave together, or from which all raise.
+
+        Ranks: every rank; one small message at each end.
+        """
+        return Operation(self.current.agreement, name)
+
+    def guard(self) -> Guard:
+        """Return a block from which an error reaches the others at their next agreement.
+
+        Ranks: every rank; no message where all goes well.
+        """
+        return Guard(self.current.agreement)
+
+    def on_root(self, action: Callable[[], Any]) -> None:
+        """Call `action` on root, within an operation: its error becomes that of all ranks at the next agreement.
+
+        Ranks: every rank calls this, root the action; no message of its own.
+        """
+        if self.current.is_root:
+            action()
+
+    # -- collectives for users -----------------------------------------------------------------------------------------
+
+    def _agree_on(self, name: str) -> Agreed:
+        self.require_all_ranks(f"{name} of a communicator")
+        return self.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
+
+    def barrier(self) -> None:
+        """Return when every rank has come.
+
+        Ranks: every rank; one small message.
+        """
+        self._agree_on("barrier")
+
+    def all_reduce(self, buffer: np.ndarray, reduction: Reduction = "sum") -> None:
+        """Reduce a contiguous array in place: afterwards every rank holds the sum, the minimum or the maximum.
+
+        Raises:
+            ValueError: if the array is not contiguous.
+
+        Ranks: every rank; one small message and the array.
+
+        Example:
+            >>> import numpy as np
+            >>> from distfit.comm import Communicator
+            >>> total = np.array([1.0, 2.0])
+            >>> Communicator.alone().all_reduce(total)
+            >>> total.tolist()
+            [1.0, 2.0]
+        """
+        if not buffer.flags.c_contiguous:
+            raise ValueError("all_reduce works in place and takes a contiguous array: np.ascontiguousarray makes one")
+        self._agree_on("all_reduce")
+        self.transport.all_reduce(buffer, reduction)
+
+    def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
+        """Overwrite a contiguous array with root's.
+
+        Ranks: every rank; one small message and the array.
+        """
+        if not buffer.flags.c_contiguous:
+            raise ValueError("broadcast works in place and takes a contiguous array: np.ascontiguousarray makes one")
+        self._agree_on("broadcast")
+        self.transport.broadcast(buffer, root)
+
+    def broadcast_object(self, value: T, root: int = 0) -> T:
+        """Return root's object.
+
+        Ranks: every rank; one small message and the object.
+        """
+        self._agree_on("broadcast_object")
+        received: T = self.transport.broadcast_object(value, root)
+        return received
+
+    def all_gather_object(self, value: T) -> list[T]:
+        """Return every rank's object, in rank order.
+
+        Ranks: every rank; one small message and the objects.
+        """
+        self._agree_on("all_gather_object")
+        return self.transport.all_gather_object(value)
+
+    def all_gather(self, part: np.ndarray) -> np.ndarray:
+        """Return the ranks' rows one after the other: parts of unequal length along the first axis.
+
+        Ranks: every rank; one small message, the lengths and the rows.
+        """
+        part = np.ascontiguousarray(part)
+        self._agree_on("all_gather")
+        rows = self.transport.all_gather_object(len(part))
+        return gathered(part, rows, self.transport.all_gather)
+
+    def split(self, color: int | None, key: int = 0) -> Communicator | None:
+        """Make groups of the ranks with equal `color`; None where it is None.
+
+        Ranks: every rank.
+        """
+        self._agree_on("split")
+        part = self.transport.split(color, key)
+        return None if part is None else Communicator(part)
+
+    def close(self) -> None:
+        """Leave this group before the program ends.
+
+        Ranks: every rank; one small message.
+        """
+        self._agree_on("close")
+        leaving.unregister(id(self))
+
+
+def gathered(
+    part: np.ndarray, rows: Sequence[int], gather: Callable[[np.ndarray, Sequence[int]], np.ndarray]
+) -> np.ndarray:
+    """Gather rows of any shape by a method that knows flat arrays only.
+
+    Ranks: every rank of the method.
+    """
+    width = int(np.prod(part.shape[1:]))
+    return gather(part.reshape(-1), [n * width for n in rows]).reshape(-1, *part.shape[1:])
+
+
+@functools.cache
+def _world() -> Communicator:
+    try:
+        from distfit.comm.mpi import world_transport
+
+        transport = world_transport()
+    except (ImportError, RuntimeError) as error:
+        launch.no_mpi(error)
+        return Communicator.alone()
+    launch.check_world(transport.size)
+    return Communicator(transport) if transport.size > 1 else Communicator.alone()

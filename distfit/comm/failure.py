@@ -1,0 +1,109 @@
+"""An error of one rank as the same clear error on the others."""
+
+import importlib
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distfit.errors import RemoteError
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReport:
+    """What a rank tells the others of its error. Only text and numbers: an exception itself may not survive a journey.
+
+    Attributes:
+        rank: where it was raised.
+        host: on which machine.
+        when: seconds since the epoch, by that machine's clock.
+        classes: the error's class and its bases, as ``(module, qualified name)``.
+        summary: type and message on one line.
+        traceback: the formatted traceback.
+        exit_code: of a SystemExit.
+    """
+
+    rank: int
+    host: str
+    when: float
+    classes: tuple[tuple[str, str], ...]
+    summary: str
+    traceback: str
+    exit_code: int | str | None = None
+
+
+def report(error: BaseException, rank: int, host: str) -> FailureReport:
+    """Write an error down. Never raises, whatever the error's own methods do."""
+    try:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception:
+        text = f"(the traceback of a {type(error).__name__} could not be formatted)\n"
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message could not be formatted)"
+    code = error.code if isinstance(error, SystemExit) else None
+    return FailureReport(
+        rank,
+        host,
+        time.time(),
+        tuple((c.__module__, c.__qualname__) for c in type(error).__mro__[:-1]),
+        f"{type(error).__name__}: {message}",
+        text,
+        code if code is None or isinstance(code, (int, str)) else str(code),
+    )
+
+
+def remote_error(reports: Sequence[FailureReport]) -> RemoteError:
+    """Make the error that ranks raise which did not fail themselves.
+
+    It is an instance of `RemoteError` and of the class that was raised first, or of the nearest base of it that can be
+    imported here, so that one `except` clause catches on all ranks or on none.
+    """
+    first = min(reports, key=lambda r: (r.when, r.rank))
+    text = "\n".join(
+        [f"{r.summary}\n    raised on rank {r.rank} ({r.host})" for r in sorted(reports, key=lambda r: r.when)]
+        + [f"--- traceback of rank {first.rank} ---", first.traceback.rstrip()]
+    )
+    error = _instance(first, text)
+    error.ranks = tuple(sorted(r.rank for r in reports))
+    error.remote_traceback = first.traceback
+    return error
+
+
+def _instance(first: FailureReport, text: str) -> RemoteError:
+    for module, name in first.classes:
+        original = _imported(module, name)
+        if original is None:
+            continue
+        try:
+            made = type(f"Remote{original.__name__}", (RemoteError, original), {"__str__": lambda _: text})
+            error: RemoteError = made.__new__(made, text)
+            error.args = (text,)
+        except Exception:  # noqa: S112 - a class that cannot be made so: its base can
+            continue
+        if isinstance(error, SystemExit):
+            error.code = first.exit_code
+        return error
+    return RemoteError(text)
+
+
+def _imported(module: str, name: str) -> type[BaseException] | None:
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception:
+        return None
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+
+
+def mark_agreed(error: BaseException) -> None:
+    """Note on an error that all ranks know of it, so that outer agreements let it pass."""
+    error._distfit_agreed = True  # type: ignore[attr-defined]
+
+
+def is_agreed(error: BaseException) -> bool:
+    """Say whether all ranks know of this error already."""
+    return getattr(error, "_distfit_agreed", False)

@@ -1,0 +1,140 @@
+"""The one file that talks to MPI."""
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from mpi4py import MPI
+
+from distfit.comm.transport import Reduction, Transport
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+# Open MPI counts elements with 32 bits: larger buffers go in pieces.
+_MOST_ELEMENTS = 1 << 30
+
+_OPERATIONS = {"sum": MPI.SUM, "min": MPI.MIN, "max": MPI.MAX}
+
+
+def _ends_the_job(method: Method) -> Method:
+    """Turn an error of MPI itself into the end of the job.
+
+    It cannot be agreed on, since agreeing needs MPI: whatever it was, the ranks no longer know of each other, and one
+    that went on would wait for ever.
+    """
+
+    @functools.wraps(method)
+    def wrapped(self: "MpiTransport", *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except MPI.Exception:
+            sys.stderr.write(f"\ndistfit: MPI failed on rank {self.rank} ({self.host}); the job ends\n")
+            traceback.print_exc()
+            sys.stderr.flush()
+            self.abort(1)
+            raise
+
+    return wrapped  # type: ignore[return-value]
+
+
+class MpiTransport(Transport):
+    """A group of MPI ranks.
+
+    The group's messages never mix with those of the user or of another library: they travel on duplicates of the
+    communicator, one for agreements and one for everything else, which are made at the first collective call. So the
+    constructor is not collective.
+    """
+
+    def __init__(self, comm: MPI.Comm) -> None:
+        self.rank = comm.Get_rank()
+        self.size = comm.Get_size()
+        self.host = MPI.Get_processor_name()
+        self._given = comm
+
+    @functools.cached_property
+    @_ends_the_job
+    def _agreements(self) -> MPI.Comm:
+        return self._given.Dup()
+
+    @functools.cached_property
+    @_ends_the_job
+    def _bulk(self) -> MPI.Comm:
+        return self._given.Dup()
+
+    @_ends_the_job
+    def sum_message(self, message: np.ndarray) -> None:
+        self._agreements.Allreduce(MPI.IN_PLACE, message, MPI.SUM)
+
+    @_ends_the_job
+    def all_reduce(self, buffer: np.ndarray, reduction: Reduction = "sum") -> None:
+        for piece in _pieces(buffer):
+            self._bulk.Allreduce(MPI.IN_PLACE, piece, _OPERATIONS[reduction])
+
+    @_ends_the_job
+    def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
+        for piece in _pieces(buffer):
+            self._bulk.Bcast(piece, root)
+
+    @_ends_the_job
+    def all_gather(self, part: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+        whole = np.empty(sum(counts), part.dtype)
+        if whole.size <= _MOST_ELEMENTS:
+            self._bulk.Allgatherv(part, [whole, list(counts)])
+            return whole
+        start = 0
+        for rank, count in enumerate(counts):
+            piece = whole[start : start + count]
+            if rank == self.rank:
+                piece[...] = part
+            self.broadcast(piece, rank)
+            start += count
+        return whole
+
+    @_ends_the_job
+    def gather(self, part: np.ndarray, counts: Sequence[int], root: int = 0) -> np.ndarray | None:
+        if sum(counts) > _MOST_ELEMENTS:
+            whole = self.all_gather(part, counts)
+            return whole if self.rank == root else None
+        received = np.empty(sum(counts), part.dtype) if self.rank == root else None
+        self._bulk.Gatherv(part, None if received is None else [received, list(counts)], root)
+        return received
+
+    @_ends_the_job
+    def all_gather_object(self, value: Any) -> list[Any]:
+        return list(self._bulk.allgather(value))
+
+    @_ends_the_job
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        return self._bulk.bcast(value, root)
+
+    @_ends_the_job
+    def barrier(self) -> None:
+        self._bulk.Barrier()
+
+    @_ends_the_job
+    def split(self, color: int | None, key: int) -> Transport | None:
+        part = self._bulk.Split(MPI.UNDEFINED if color is None else color, key)
+        return None if part == MPI.COMM_NULL else MpiTransport(part)
+
+    @_ends_the_job
+    def node_ranks(self) -> tuple[int, int]:
+        node = self._bulk.Split_type(MPI.COMM_TYPE_SHARED)
+        ranks = node.Get_rank(), node.Get_size()
+        node.Free()
+        return ranks
+
+    def abort(self, status: int) -> None:
+        MPI.COMM_WORLD.Abort(status)
+
+
+def _pieces(buffer: np.ndarray) -> list[np.ndarray]:
+    flat = buffer.reshape(-1)
+    return [flat[i : i + _MOST_ELEMENTS] for i in range(0, flat.size, _MOST_ELEMENTS)]
+
+
+def world_transport() -> MpiTransport:
+    """Return the group of all ranks of the job."""
+    return MpiTransport(MPI.COMM_WORLD)

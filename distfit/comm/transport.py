@@ -1,0 +1,71 @@
+"""Raw buffers between ranks: what MPI does, with nothing of distfit's rules in it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+Reduction = Literal["sum", "min", "max"]
+
+
+class Transport(ABC):
+    """Moves bytes between the ranks of one group.
+
+    Every method but `abort` is collective and blocks until the other ranks call it too, so none may be reached by
+    some ranks only. That is for `Agreement` to see to: distfit calls a method of this class directly after an
+    agreement and nowhere else.
+
+    Attributes:
+        rank: this process's number in the group, from 0.
+        size: how many there are.
+        host: the machine's name.
+    """
+
+    rank: int
+    size: int
+    host: str
+
+    @abstractmethod
+    def sum_message(self, message: np.ndarray) -> None:
+        """Sum the agreement's message, a float64 array of one fixed length, in place over all ranks."""
+
+    @abstractmethod
+    def all_reduce(self, buffer: np.ndarray, reduction: Reduction = "sum") -> None:
+        """Reduce a contiguous array in place over all ranks."""
+
+    @abstractmethod
+    def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
+        """Overwrite a contiguous array with root's."""
+
+    @abstractmethod
+    def all_gather(self, part: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+        """Return the ranks' one-dimensional parts, of `counts` elements each, one after the other."""
+
+    @abstractmethod
+    def gather(self, part: np.ndarray, counts: Sequence[int], root: int = 0) -> np.ndarray | None:
+        """Like `all_gather`, on root alone; None elsewhere."""
+
+    @abstractmethod
+    def all_gather_object(self, value: Any) -> list[Any]:
+        """Return every rank's object, in rank order."""
+
+    @abstractmethod
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        """Return root's object."""
+
+    @abstractmethod
+    def barrier(self) -> None:
+        """Return when every rank has come."""
+
+    @abstractmethod
+    def split(self, color: int | None, key: int) -> "Transport | None":
+        """Make a group of the ranks with equal `color`, ordered by `key`; None where `color` is None."""
+
+    @abstractmethod
+    def node_ranks(self) -> tuple[int, int]:
+        """Return this process's rank among those of its machine, and how many they are."""
+
+    @abstractmethod
+    def abort(self, status: int) -> None:
+        """End the processes of all ranks."""

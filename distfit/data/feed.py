@@ -1,0 +1,110 @@
+"""The global batches of an epoch, of which each rank fetches its rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from distfit.data.batch import Batch
+from distfit.data.order import Order
+from distfit.data.shard import Partition
+from distfit.data.source import Source
+
+_LOOK_AHEAD_ROWS = 8192  # of the order, computed at once: one NumPy call then costs little for each batch
+
+
+class Feed(ABC):
+    """The global batches of an epoch.
+
+    Attributes:
+        steps: of one epoch, or None where that is not known beforehand.
+        has_next: whether this rank sees another batch of the epoch. Ranks agree on it after each step.
+
+    Ranks: local throughout. `fetch` may raise on any rank; the loop tells the others.
+    """
+
+    steps: int | None
+    has_next: bool
+
+    @abstractmethod
+    def begin(self, epoch: int) -> None:
+        """Go to the start of an epoch."""
+
+    @abstractmethod
+    def fetch(self, step: int) -> Batch:
+        """Return this rank's rows of the next global batch.
+
+        Args:
+            step: the number under which random numbers are drawn.
+        """
+
+
+class IndexedFeed(Feed):
+    """Global batches of rows that can be indexed.
+
+    Args:
+        source: this rank's rows, or those of all.
+        order: of the rows of the whole data set.
+        batch_size: rows of a global batch, over all ranks.
+        partition: which of them are this rank's.
+        seed: of the augmentations' random numbers.
+        training: whether augmentations are on.
+        steps: of an epoch. Defaults to those of one pass over the data; an epoch with other ones goes on where the one
+            before it ended.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        order: Order,
+        batch_size: int,
+        partition: Partition,
+        *,
+        seed: int,
+        training: bool,
+        steps: int | None = None,
+    ) -> None:
+        self._source = source
+        self._order = order
+        self._batch_size = batch_size
+        self._partition = partition
+        self._seed = seed
+        self._training = training
+        self._steps_per_pass = -(-order.length // batch_size)
+        self.steps: int = self._steps_per_pass if steps is None else steps
+        self._next = self._stop = 0
+        self._ahead: tuple[int, int, np.ndarray] = (-1, 0, np.empty(0, np.int64))
+
+    @property
+    def has_next(self) -> bool:  # type: ignore[override]
+        return self._next < self._stop
+
+    def begin(self, epoch: int) -> None:
+        self._next = epoch * self.steps
+        self._stop = self._next + self.steps
+
+    def fetch(self, step: int) -> Batch:
+        passed, index = divmod(self._next, self._steps_per_pass)
+        self._next += 1
+        start = index * self._batch_size
+        rows = np.sort(self._rows(passed, start, min(start + self._batch_size, self._order.length)))
+        first_row, mine = self._partition.part(rows)
+        data = self._source.rows(
+            mine, seed=self._seed, step=step, first_row=first_row, training=self._training
+        ) if len(mine) else ()
+        return Batch(
+            data,
+            rows=len(mine),
+            first_row=first_row,
+            place=passed * self._order.length + start + first_row,
+            has_next=self.has_next,
+        )
+
+    def _rows(self, passed: int, start: int, stop: int) -> np.ndarray:
+        known_pass, known_start, known = self._ahead
+        if known_pass != passed or start < known_start or stop > known_start + known.size:
+            known_start = start
+            known = self._order.rows(passed, start, max(stop, start + _LOOK_AHEAD_ROWS))
+            self._ahead = passed, start, known
+        return known[start - known_start : stop - known_start]

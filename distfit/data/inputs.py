@@ -1,0 +1,129 @@
+"""From what a user gives to `fit` to a source of rows or a stream of batches, with every check that needs no other rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distfit.data.local_part import LocalPart
+from distfit.data.source import Source, unmapped
+from distfit.utils.nested import leaves, map_leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a user gave: rows that can be indexed, or a stream of batches.
+
+    Attributes:
+        source: the rows, or None for a stream.
+        stream: the iterable, or None for rows.
+        local: True for `LocalPart`: each rank has its own.
+    """
+
+    source: Source | None
+    stream: Iterable[Any] | None
+    local: bool
+
+
+def read_inputs(
+    x: Any, y: Any = None, sample_weight: Any = None, class_weight: dict[int, float] | None = None
+) -> Inputs:
+    """Check the arguments x, y and sample_weight of `fit`, `evaluate` or `predict`.
+
+    Args:
+        x: an array-like, a tuple, list or dict of them, or an iterable of batches; perhaps in a `LocalPart`.
+        y: targets, where x is no iterable of ``(x, y)``.
+        sample_weight: a weight for each row, or None.
+        class_weight: weights by class number, or None.
+
+    Raises:
+        ValueError: for no data, or unequal numbers of rows.
+        TypeError: for object arrays, and for what is neither array nor iterable.
+
+    Ranks: local.
+    """
+    given = [part for part in (x, y, sample_weight) if part is not None]
+    local = [isinstance(part, LocalPart) for part in given]
+    if any(local) and not all(local):
+        raise ValueError("either all of x, y and sample_weight are in a LocalPart, or none of them")
+    x, y, sample_weight = (part.data if isinstance(part, LocalPart) else part for part in (x, y, sample_weight))
+    if x is None:
+        raise ValueError("no data: x is None")
+    if _is_stream(x):
+        if y is not None or sample_weight is not None:
+            raise ValueError("an iterable yields its targets and weights itself, as (x, y[, sample_weight]): y has to be None")
+        return Inputs(None, x, any(local))
+    if sample_weight is not None and y is None:
+        raise ValueError("sample_weight weighs the loss of rows, which need targets: y is None")
+    parts = (x,) if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
+    arrays = tuple(_as_arrays(part) for part in parts)
+    return Inputs(Source(arrays, 0, _common_length(arrays), class_weight), None, any(local))
+
+
+def _is_stream(x: Any) -> bool:
+    indexable = isinstance(x, (np.ndarray, tuple, list, dict)) or callable(getattr(x, "__getitem__", None))
+    return not indexable and isinstance(x, Iterable)
+
+
+def _as_arrays(tree: Any) -> Any:
+    """Turn lists of numbers, and data frames, into arrays; leave everything that can be indexed by row as it is."""
+    if isinstance(tree, (list, tuple)) and not any(np.ndim(item) or _indexable(item) for item in tree[:1]):
+        tree = np.asarray(tree)
+    return map_leaves(_as_array, tree)
+
+
+def _indexable(item: Any) -> bool:
+    return hasattr(item, "__getitem__") and hasattr(item, "__len__")
+
+
+def _as_array(leaf: Any) -> Any:
+    if type(leaf).__module__.startswith("pandas."):
+        leaf = np.asarray(leaf)  # its [i] means a column
+    if not _indexable(leaf):
+        raise TypeError(
+            "data are arrays, array-likes with len() and [rows], tuples or dicts of them, or an iterable of batches."
+            f" Received: {type(leaf).__name__}"
+        )
+    base = unmapped(leaf)
+    if isinstance(base, np.ndarray) and base.dtype == object:
+        raise TypeError(
+            "an array of Python objects has no rows of one shape and type. Give an array of numbers:"
+            f" np.stack(rows), say. Received: an object array of shape {base.shape}"
+        )
+    return leaf
+
+
+def _common_length(arrays: tuple[Any, ...]) -> int:
+    names = dict(zip(("x", "y", "sample_weight"), arrays, strict=False))
+    lengths = {path: len(leaf) for path, leaf in leaves(names)}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{path[2:].replace(chr(39) + ']', '', 1)}: {rows} rows" for path, rows in lengths.items())
+        raise ValueError(f"x, y and sample_weight need equal numbers of rows. Received: {listed}")
+    return next(iter(lengths.values()))
+
+
+def split_validation(inputs: Inputs, fraction: float) -> tuple[Inputs, Inputs]:
+    """Split off the last rows for validation, before any shuffling.
+
+    Args:
+        inputs: rows.
+        fraction: of the rows, in (0, 1).
+
+    Raises:
+        ValueError: for a stream, a fraction outside (0, 1), or one that leaves a part empty.
+    """
+    if inputs.source is None:
+        raise ValueError("validation_split needs data that can be indexed. Give validation_data beside an iterable")
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation_split lies between 0 and 1. Received: {fraction}")
+    rows = len(inputs.source)
+    split = int(np.floor(rows * (1.0 - fraction)))
+    if not inputs.local and (split == 0 or split == rows):
+        raise ValueError(f"validation_split={fraction} of {rows} rows leaves nothing to train on, or to validate with")
+    return (
+        Inputs(inputs.source.window(0, split), None, inputs.local),
+        Inputs(inputs.source.window(split, rows), None, inputs.local),
+    )

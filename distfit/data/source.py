@@ -1,0 +1,117 @@
+"""Where rows come from: arrays and what can be indexed like one, of which a rank reads only its rows."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distfit import config
+from distfit.data.mapping import Mapped, RowContext
+from distfit.random import RowGenerator, stream_of
+from distfit.utils.nested import leaves, map_leaves
+
+_NAMES = ("x", "y", "sample_weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Inputs, targets and sample weights by row: trees of array-likes with equal lengths.
+
+    Attributes:
+        data: ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``.
+        start: the first row that belongs to this source.
+        stop: one past the last.
+        class_weight: weights by class number, or None.
+    """
+
+    data: tuple[Any, ...]
+    start: int
+    stop: int
+    class_weight: dict[int, float] | None = None
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def window(self, start: int, stop: int) -> Source:
+        """Return the rows `start` to `stop` of this source."""
+        return Source(self.data, self.start + start, self.start + stop, self.class_weight)
+
+    def rows(self, indices: np.ndarray, *, seed: int, step: int, first_row: int, training: bool) -> tuple[Any, ...]:
+        """Read rows.
+
+        Args:
+            indices: ascending, int64.
+            seed: of the random numbers of `data.map`.
+            step: the global batch's number, for the same.
+            first_row: the place of the first row within the global batch, for the same.
+            training: whether augmentations are on.
+
+        Raises:
+            IndexError: and whatever else a user's own source raises.
+
+        Ranks: local.
+        """
+        places = indices + self.start
+
+        def fetch(path: str, leaf: Any) -> Any:
+            if not isinstance(leaf, Mapped):
+                return take(leaf, places)
+            generator = RowGenerator(seed, stream_of(f"map {path}"), step, first_row, len(places))
+            return leaf.function(fetch(f"{path}.", leaf.source), RowContext(training, generator))
+
+        paths = iter([path for path, _ in leaves(self.data)])
+        batch: tuple[Any, ...] = map_leaves(lambda leaf: fetch(next(paths), leaf), self.data)
+        return batch if self.class_weight is None else weigh_classes(batch, self.class_weight)
+
+    def describe(self, *, sample: bool) -> dict[str, str]:
+        """Return a line for each array, by which ranks compare what they hold.
+
+        Args:
+            sample: whether a few rows' contents are compared, too; not where each rank has rows of its own.
+        """
+        few = np.unique(np.linspace(self.start, self.stop - 1, 8).astype(np.int64)) if len(self) else np.arange(0)
+        described = {}
+        for path, leaf in leaves(dict(zip(_NAMES, self.data, strict=False))):
+            rows = take(unmapped(leaf), few)
+            name = re.sub(r"^\['(\w+)'\]", r"\1", path)
+            described[name] = f"rows of shape {rows.shape[1:]} and type {rows.dtype}"
+            if sample:
+                digest = zlib.crc32(np.ascontiguousarray(rows).tobytes())
+                described[name] += f", {len(self)} of them with sampled contents {digest:08x}"
+        return described
+
+
+def take(leaf: Any, indices: np.ndarray) -> np.ndarray:
+    """Return rows of an array-like: a view where they are consecutive and it can give one.
+
+    Args:
+        leaf: anything with `__getitem__`: NumPy, `np.memmap`, h5py, Zarr, or a user's sequence, which gets the
+            index array, or a slice where the rows are consecutive.
+        indices: ascending, int64.
+    """
+    if indices.size and indices[-1] - indices[0] + 1 == indices.size:
+        return np.asarray(leaf[int(indices[0]) : int(indices[-1]) + 1])
+    return np.asarray(leaf[indices] if indices.size else leaf[0:0])
+
+
+def unmapped(leaf: Any) -> Any:
+    """Return what stands behind `data.map`."""
+    return unmapped(leaf.source) if isinstance(leaf, Mapped) else leaf
+
+
+def weigh_classes(batch: tuple[Any, ...], class_weight: dict[int, float]) -> tuple[Any, ...]:
+    """Multiply each row's weight by that of its class.
+
+    Args:
+        batch: ``(x, y)`` or ``(x, y, sample_weight)``; y holds class numbers, ``(rows,)`` or ``(rows, 1)``, or
+            one-hot rows.
+        class_weight: weights by class number; 1 where none is given.
+    """
+    x, y, weight = (*batch, None)[:3]
+    labels = np.argmax(y, axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(-1)
+    weights = np.array([class_weight.get(int(label), 1.0) for label in labels], config.floatx())
+    return x, y, weights if weight is None else weights * weight

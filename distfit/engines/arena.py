@@ -1,0 +1,45 @@
+"""One flat buffer for all parameters of a model, or all their gradients: what is reduced, broadcast and updated at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_ALIGNMENT = 64  # bytes: a cache line, and what vector instructions like best
+
+
+class Arena:
+    """A flat buffer whose parts are handed out as views.
+
+    Between the parts lie gaps of zeros up to the next cache line; sums and updates leave them zero.
+
+    Args:
+        shapes: of the parts, in order.
+        dtype: of all of them.
+
+    Attributes:
+        buffer: the whole, one-dimensional.
+        starts: each part's first element.
+        views: the parts, in their shapes.
+
+    Example:
+        >>> from distfit.engines.arena import Arena
+        >>> arena = Arena([(2, 3), (3,)], "float32")
+        >>> arena.starts, arena.views[0].shape
+        ([0, 16], (2, 3))
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: str) -> None:
+        step = _ALIGNMENT // np.dtype(dtype).itemsize
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        self.starts: list[int] = []
+        length = 0
+        for size in sizes:
+            self.starts.append(length)
+            length += -(-size // step) * step
+        room = np.zeros(length + step, dtype)
+        first = (-room.ctypes.data % _ALIGNMENT) // room.itemsize
+        self.buffer = room[first : first + length]
+        self.views = [
+            self.buffer[start : start + size].reshape(shape)
+            for start, size, shape in zip(self.starts, sizes, shapes, strict=True)
+        ]

@@ -1,0 +1,147 @@
+"""What the training loops ask of whatever computes a model: seven methods, and two flat buffers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distfit.optimizers import Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A named weight of a model, as users and files see it.
+
+    Attributes:
+        name: such as ``"dense/kernel"``.
+        value: a read-only view.
+        trainable: whether an optimizer changes it.
+        assign: writes it, and counts as a change.
+    """
+
+    name: str
+    value: np.ndarray
+    trainable: bool
+    assign: Callable[[Any], None]
+
+
+@dataclass(slots=True)
+class Step:
+    """What an engine may know of the step that it computes a part of.
+
+    Attributes:
+        training: False in evaluation and prediction.
+        seed: of everything random.
+        number: the global batch's, since the start of training.
+        rows: how many rows this rank holds, at least 1.
+        first_row: the place of the first of them within the global batch.
+        sum_over_batch: ``(layer, array, backward) -> sum``: an agreement of the ranks that hold rows. `layer` is the
+            number under which `Engine.absorb_sums` finds the layer on the other ranks.
+    """
+
+    training: bool
+    seed: int
+    number: int
+    rows: int
+    first_row: int
+    sum_over_batch: Callable[[int, np.ndarray, bool], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class LossValue:
+    """The loss of some rows, undivided.
+
+    Attributes:
+        total: the sum of the (weighted) values.
+        weight: what the sum over all ranks is divided by: the number of values.
+        gradient: of `total` by the model's output, or None where none was asked for.
+    """
+
+    total: float
+    weight: float
+    gradient: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What one rank's rows gave.
+
+    Attributes:
+        y_pred: the model's output for them.
+        total: the sum of their losses; 0 where the model has no loss.
+        weight: the number of loss values.
+    """
+
+    y_pred: Any
+    total: float
+    weight: float
+
+
+ComputeLoss = Callable[[Any, Any, Any, Any], LossValue]
+
+
+class Engine(ABC):
+    """Computes a model on one rank's rows. It knows of no other rank, except through `Step.sum_over_batch`.
+
+    Ranks: all methods are local. A rank without rows calls none but `finish_gradients`, `update` and `absorb_sums`.
+    """
+
+    @property
+    @abstractmethod
+    def parameters(self) -> np.ndarray:
+        """The flat buffer of all weights, state included: what root broadcasts."""
+
+    @property
+    @abstractmethod
+    def gradients(self) -> np.ndarray:
+        """The flat buffer of the gradients, summed over rows: what is reduced before an update."""
+
+    @property
+    @abstractmethod
+    def variables(self) -> list[Variable]:
+        """All weights by name, in Keras's order."""
+
+    @property
+    @abstractmethod
+    def version(self) -> int:
+        """A number that grows whenever a user writes a weight."""
+
+    @abstractmethod
+    def compile(self, optimizer: Optimizer | None) -> None:
+        """Allocate the arenas, bind all weights to them, and give the optimizer its part."""
+
+    @abstractmethod
+    def begin_gradients(self) -> None:
+        """Forget the gradients of the step before."""
+
+    @abstractmethod
+    def finish_gradients(self) -> None:
+        """Zero the gradients that no backward pass wrote to, as on a rank without rows."""
+
+    @abstractmethod
+    def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss) -> Evaluated:
+        """Add the gradients of this rank's rows, summed over them, to the gradient arena."""
+
+    @abstractmethod
+    def predict(self, x: Any, step: Step) -> Any:
+        """Return the model's output for this rank's rows."""
+
+    @abstractmethod
+    def penalty(self) -> float:
+        """Return what the regularizers of the weights add to the mean loss."""
+
+    @abstractmethod
+    def update(self, divisor: float) -> None:
+        """Change the weights by the reduced gradients, divided by `divisor`, the number of values of the loss."""
+
+    @abstractmethod
+    def absorb_sums(self, layer: int, sums: np.ndarray) -> None:
+        """Take what `Step.sum_over_batch` gave in the forward pass, on a rank without rows."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return the model's structure as text, by which ranks compare what they hold."""

@@ -1,0 +1,118 @@
+"""The order in which a model's layers run, and where each finds its input: worked out once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distfit.layers import Context, Layer, Tensor
+from distfit.layers.graph import nodes_between
+from distfit.random import RowGenerator
+
+
+@dataclass(slots=True)
+class Operation:
+    """One use of a layer.
+
+    Attributes:
+        layer: what is computed.
+        inputs: the slots of its inputs.
+        output: the slot of its output.
+        several: True where the layer takes a list.
+        differentiated: False where neither the layer nor anything before it is trained.
+        needs_input_gradient: whether something before the layer is trained.
+    """
+
+    layer: Layer
+    inputs: list[int]
+    output: int
+    several: bool
+    differentiated: bool
+    needs_input_gradient: bool
+
+
+class Graph:
+    """A model's layers as a list of operations on numbered slots.
+
+    Args:
+        inputs: the model's symbolic inputs.
+        outputs: its outputs.
+    """
+
+    def __init__(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self._nodes = nodes_between(inputs, outputs)
+        self.layers = list(dict.fromkeys(node.layer for node in self._nodes))
+        self.plan()
+
+    def plan(self) -> None:
+        """Work out what each layer needs; again after a layer's `trainable` has changed."""
+        slots = {id(tensor): i for i, tensor in enumerate(self.inputs)}
+        made_by = {id(node): len(self.inputs) + i for i, node in enumerate(self._nodes)}
+        trained = [False] * (len(self.inputs) + len(self._nodes))
+
+        def slot(tensor: Tensor) -> int:
+            return slots[id(tensor)] if tensor.node is None else made_by[id(tensor.node)]
+
+        self.operations: list[Operation] = []
+        for node in self._nodes:
+            sources = [slot(tensor) for tensor in node.inputs]
+            before = any(trained[source] for source in sources)
+            own = node.layer.trainable and any(p.trainable for p in node.layer.parameters)
+            output = made_by[id(node)]
+            trained[output] = before or own
+            self.operations.append(Operation(node.layer, sources, output, node.several, before or own, before))
+        self.output_slots = [slot(tensor) for tensor in self.outputs]
+
+    def forward(self, arrays: list[np.ndarray], contexts: list[Context]) -> tuple[list[np.ndarray], list[Any]]:
+        """Run all layers.
+
+        Args:
+            arrays: one for each input, ``(rows, *shape)``.
+            contexts: one for each operation.
+
+        Returns:
+            The outputs, and the operations' backward functions.
+        """
+        slots: list[Any] = arrays + [None] * len(self.operations)
+        tape = []
+        for operation, context in zip(self.operations, contexts, strict=True):
+            given = [slots[i] for i in operation.inputs]
+            slots[operation.output], backward = operation.layer.forward(
+                given if operation.several else given[0], context
+            )
+            tape.append(backward)
+        return [slots[i] for i in self.output_slots], tape
+
+    def backward(self, gradients: list[np.ndarray], tape: list[Any]) -> None:
+        """Run all layers' backward functions, which write the weights' gradients.
+
+        Args:
+            gradients: of the loss by each output.
+            tape: what `forward` returned.
+        """
+        by_slot: dict[int, np.ndarray] = {}
+        for slot, gradient in zip(self.output_slots, gradients, strict=True):
+            by_slot[slot] = by_slot[slot] + gradient if slot in by_slot else gradient
+        for number in range(len(tape) - 1, -1, -1):
+            operation, backward = self.operations[number], tape[number]
+            tape[number] = None  # what the layer kept for its backward is free from here on
+            dy = by_slot.pop(operation.output, None)
+            if dy is None or not operation.differentiated:
+                continue
+            dx = backward(dy)
+            if operation.needs_input_gradient:
+                parts = dx if operation.several else [dx]
+                for slot, part in zip(operation.inputs, parts, strict=True):
+                    by_slot[slot] = by_slot[slot] + part if slot in by_slot else part
+
+    def contexts(self) -> list[Context]:
+        """Return a context for each operation, to be used again in each step."""
+        nobody = RowGenerator(0, 0, 0, 0, 0)
+        return [
+            Context(training=False, rng_rows=nobody, needs_input_gradient=operation.needs_input_gradient)
+            for operation in self.operations
+        ]

@@ -1,0 +1,185 @@
+"""The engine of NumPy layers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from distfit import config
+from distfit.engines.arena import Arena
+from distfit.engines.engine import ComputeLoss, Engine, Evaluated, Step, Variable
+from distfit.engines.graph import Graph
+from distfit.layers import Layer, Tensor
+from distfit.optimizers import Optimizer, Segment
+from distfit.random import RowGenerator
+from distfit.utils.nested import leaves
+
+
+class NumpyEngine(Engine):
+    """Runs a graph of layers on NumPy arrays.
+
+    Args:
+        inputs: the model's symbolic inputs.
+        outputs: its outputs.
+        seed: of the first weights.
+        single: True where the model has one output, which is then no list.
+    """
+
+    def __init__(self, inputs: list[Tensor], outputs: list[Tensor], seed: int, *, single: bool = True) -> None:
+        self.graph = Graph(inputs, outputs)
+        self._single = single
+        self._optimizer: Optimizer | None = None
+        self._arena: Arena | None = None
+        self._contexts = self.graph.contexts()
+        self._backward = False
+        _name_uniquely(self.graph.layers)
+        self._parameters = [p for layer in self.graph.layers for p in layer.parameters]
+        for number, parameter in enumerate(self._parameters):
+            if not parameter.initialized:
+                parameter.initialize(np.random.default_rng([seed, number]))
+
+    # -- the arenas -------------------------------------------------------------------------------------------------
+
+    def _allocate(self) -> Arena:
+        """Bind all parameters to one buffer, unless they are: a layer may have joined another model since."""
+        if self._arena is not None and all(
+            p.bound_to(view) for p, view in zip(self._parameters, self._arena.views, strict=True)
+        ):
+            return self._arena
+        shapes = [p.shape for p in self._parameters]
+        dtype = config.floatx()
+        self._arena, self._gradient_arena = Arena(shapes, dtype), Arena(shapes, dtype)
+        for parameter, weight, gradient in zip(
+            self._parameters, self._arena.views, self._gradient_arena.views, strict=True
+        ):
+            weight[...] = parameter.value
+            parameter.bind(weight, gradient if parameter.trainable else None)
+        return self._arena
+
+    @property
+    def parameters(self) -> np.ndarray:
+        return self._allocate().buffer
+
+    @property
+    def gradients(self) -> np.ndarray:
+        self._allocate()
+        return self._gradient_arena.buffer
+
+    @property
+    def variables(self) -> list[Variable]:
+        return [
+            Variable(f"{layer.name}/{p.name}", p.value, p.trainable and layer.trainable, p.assign)
+            for layer in self.graph.layers
+            for p in sorted(layer.parameters, key=lambda p: not p.trainable)
+        ]
+
+    @property
+    def version(self) -> int:
+        return sum(p.version for p in self._parameters)
+
+    def compile(self, optimizer: Optimizer | None) -> None:
+        arena = self._allocate()
+        self.graph.plan()
+        self._contexts = self.graph.contexts()
+        self._optimizer = optimizer
+        if optimizer is not None:
+            optimizer.build(arena.buffer.size, arena.buffer.dtype, self._segments(arena))
+
+    def _segments(self, arena: Arena) -> list[Segment]:
+        starts = {id(p): start for p, start in zip(self._parameters, arena.starts, strict=True)}
+        self._trained = [
+            (layer, p) for layer in self.graph.layers if layer.trainable for p in layer.parameters if p.trainable
+        ]
+        self._regularized = [p for _, p in self._trained if p.regularizer is not None]
+        return [
+            Segment(f"{layer.name}/{p.name}", starts[id(p)], starts[id(p)] + int(np.prod(p.shape)))
+            for layer, p in self._trained
+        ]
+
+    # -- a rank's rows ----------------------------------------------------------------------------------------------
+
+    def begin_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.begin_gradient()
+
+    def finish_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.finish_gradient()
+
+    def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss) -> Evaluated:
+        outputs, tape = self._forward(x, step)
+        y_pred = outputs[0] if self._single else outputs
+        value = loss(x, y, y_pred, sample_weight)
+        gradients = [value.gradient] if self._single else value.gradient
+        self._backward = True
+        self.graph.backward(gradients, tape)  # type: ignore[arg-type]
+        return Evaluated(y_pred, value.total, value.weight)
+
+    def predict(self, x: Any, step: Step) -> Any:
+        outputs, _ = self._forward(x, step)
+        return outputs[0] if self._single else outputs
+
+    def _forward(self, x: Any, step: Step) -> tuple[list[np.ndarray], list[Any]]:
+        self._backward = False
+        for number, context in enumerate(self._contexts):
+            context.training = step.training
+            context.rng_rows = RowGenerator(step.seed, number, step.number, step.first_row, step.rows)
+            context.sum_over_batch = partial(self._sum, step, number)
+        return self.graph.forward(self._check(x), self._contexts)
+
+    def _sum(self, step: Step, number: int, array: np.ndarray) -> np.ndarray:
+        flat = np.ascontiguousarray(array, np.float64).reshape(-1)
+        return step.sum_over_batch(number, flat, self._backward).reshape(np.shape(array))
+
+    def _check(self, x: Any) -> list[np.ndarray]:
+        inputs = self.graph.inputs
+        if isinstance(x, dict):
+            names = [t.name or f"input_{i}" for i, t in enumerate(inputs)]
+            missing = [name for name in names if name not in x]
+            if missing:
+                raise ValueError(f"the model's inputs are {names}. Missing: {missing}. Received: {sorted(x)}")
+            arrays = [x[name] for name in names]
+        else:
+            arrays = [array for _, array in leaves(x)]
+        if len(arrays) != len(inputs):
+            raise ValueError(f"the model takes {len(inputs)} inputs. Received: {len(arrays)} arrays")
+        for tensor, array in zip(inputs, arrays, strict=True):
+            if array.shape[1:] != tensor.shape:
+                raise ValueError(
+                    f"the model's input {tensor.name or ''} takes rows of shape {tensor.shape}."
+                    f" Received: rows of shape {array.shape[1:]} (an array of shape {array.shape})"
+                )
+        return arrays
+
+    # -- after the reduction ----------------------------------------------------------------------------------------
+
+    def penalty(self) -> float:
+        return sum(p.regularizer.penalty(p.value) for p in self._regularized if p.regularizer is not None)
+
+    def update(self, divisor: float) -> None:
+        if self._optimizer is None:
+            raise TypeError("the engine was compiled without an optimizer")
+        for parameter in self._regularized:
+            parameter.add_penalty_gradient(divisor)
+        self._optimizer.apply(self.parameters, self.gradients, divisor)
+
+    def absorb_sums(self, layer: int, sums: np.ndarray) -> None:
+        self.graph.operations[layer].layer.absorb_sums(sums)
+
+    def describe(self) -> str:
+        return "; ".join(f"{v.name} {v.value.shape} {v.value.dtype}{'' if v.trainable else ' frozen'}" for v in self.variables)
+
+
+def _name_uniquely(layers: list[Layer]) -> None:
+    """Number the names that layers gave themselves, within the model: dense, dense_1, dense_2."""
+    taken: set[str] = set()
+    for layer in sorted(layers, key=lambda layer: not layer.named_by_user):
+        base, number = layer.name, 0
+        if layer.named_by_user and base in taken:
+            raise ValueError(f"two layers of the model have the name {base!r}: names have to differ")
+        while layer.name in taken:
+            number += 1
+            layer.name = f"{base}_{number}"
+        taken.add(layer.name)
