@@ -1,0 +1,105 @@
+"""The base of all callbacks: fourteen hooks, and where they run."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+Ranks = Literal["all", "root", "local_root"]
+Logs = dict[str, Any]
+
+
+class Callback:
+    """Base class used to build callbacks, with Keras's hooks.
+
+    Attributes:
+        ranks: where the hooks run: ``"all"`` ranks, ``"root"`` alone (rank 0), or one rank of each machine
+            (``"local_root"``). A callback that writes files or prints is best on root, and is written there as if there
+            were one process: while its hook runs, `self.model` evaluates and predicts on that rank alone. What a
+            callback decides (stops training, sets the learning rate or weights, adds keys to `logs`, raises) holds on
+            every rank, wherever it ran.
+        params: ``verbose``, ``epochs``, ``steps`` and ``batch_size`` of the call of `fit`, `evaluate` or `predict`.
+        model: the model that is trained.
+
+    What `logs` holds is aggregated over all ranks, and equal on each of them.
+
+    Example:
+        >>> import numpy as np
+        >>> from distfit import Sequential, callbacks, layers
+        >>> class Announce(callbacks.Callback):
+        ...     ranks = "root"
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         print(f"epoch {epoch} is done, on all ranks")
+        >>> model = Sequential([layers.Dense(1, input_shape=(1,))])
+        >>> model.compile(loss="mean_squared_error")
+        >>> _ = model.fit(np.array([[1.0]]), np.array([[1.0]]), callbacks=[Announce()], verbose=0)
+        epoch 0 is done, on all ranks
+
+    Ranks: hooks run on the ranks that `ranks` names, at the same moment of the training on each of them.
+    """
+
+    ranks: ClassVar[Ranks] | Ranks = "all"  # type: ignore[misc]
+    params: dict[str, Any] | None = None
+    _model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model that is trained."""
+        return self._model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take the parameters of the call; before the first hook."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Take the model; before the first hook."""
+        self._model = model
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Called at the start of `fit`. `logs` is empty."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Called at the end of `fit`, not after an error. `logs` holds the last epoch's values."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called before an epoch, numbered from 0. `logs` is empty."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called after an epoch and its validation. `logs` holds the metrics, those of validation as ``val_...``."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a training batch, numbered within its epoch. `logs` is empty."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a training batch. `logs` holds the epoch's metrics so far, over all ranks."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Called at the start of `evaluate` or of a validation. `logs` is empty."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Called at the end of `evaluate` or of a validation. `logs` holds its metrics."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a batch of an evaluation or validation. `logs` is empty."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a batch of an evaluation or validation. `logs` holds its metrics so far, over all ranks."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Called at the start of `predict`. `logs` is empty."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Called at the end of `predict`. `logs` is empty."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a batch of a prediction. `logs` is empty."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after a batch of a prediction. `logs` holds ``outputs``: this rank's rows of the batch."""
