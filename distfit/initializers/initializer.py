@@ -16,5 +16,5 @@ class Initializer(Configured, ABC):
 
         Args:
             shape: of the weight.
-            generator: of the model's seed. Every rank draws; root's values are broadcast at the start of `fit`.
+            generator: of the model's seed. Every rank draws; root's values are broadcast when `fit` starts.
         """
