@@ -1,0 +1,10 @@
+"""What all tests share: ranks in step, and property tests that try the same examples on each of them."""
+
+from hypothesis import settings
+
+pytest_plugins = ["mpi_meeting"]
+
+# Examples are a function of the test alone: ranks that drew different ones would take different paths. A
+# deadline would fail a test for what else the machine does.
+settings.register_profile("distfit", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("distfit")
