@@ -1,15 +1,15 @@
 """Keeps pytest in step on all MPI ranks: a test fails on every rank or on none, and no rank waits for ever.
 
 Left alone, each rank would run pytest for itself. A rank whose test failed would go on to the next one, and
-its first collective there would match the one in which its peers are still blocked: the wrong test passes, and
-the run hangs later, far from the cause. So the ranks meet after collection and after each phase of each test,
-on a communicator of their own, where nothing that a test sends can be taken for a meeting. Every wait has an
-end: whoever waits too long for the others prints its own traceback and aborts the job.
+its first collective there would match the one in which its peers are still blocked: the wrong test passes,
+and the run hangs later, far from the cause. So the ranks meet after collection and after each phase of each
+test, on a communicator of their own, where nothing that a test sends can be taken for a meeting. Every wait
+has an end: whoever waits too long for the others prints its own traceback and aborts the job.
 
-A test that asks for `comm` runs at 1, 2, 3 and 4 ranks, or at those that ``@pytest.mark.ranks(2, 3)`` names, as
-far as the world has them. Each size is a part of the same world, so that one ``mpiexec -n 4`` covers them all.
-Ranks outside that part skip the test's body, and only meet the others. For them `comm` is None; a fixture that
-makes something of `comm` has to let None pass.
+A test that asks for `comm` runs at 1, 2, 3 and 4 ranks, or at those that ``@pytest.mark.ranks(2, 3)``
+names, as far as the world has them. Each size is a part of the same world, so that one ``mpiexec -n 4``
+covers them all. Ranks outside that part skip the test's body, and only meet the others. For them `comm` is
+None; a fixture that makes something of `comm` has to let None pass.
 
 Without ``--with-mpi`` such tests are skipped, and nothing here imports MPI.
 """

@@ -1,8 +1,8 @@
-"""Runs the tests of several ranks: python tests/run_mpi.py [-n RANKS] [--timeout SECONDS] [pytest's arguments].
+"""Runs the tests of several ranks: python tests/run_mpi.py [-n RANKS] [--timeout SECONDS] [for pytest ...].
 
-It starts one mpiexec over pytest, with the plugin that keeps ranks in step (mpi_meeting), and ends it when its
-time is up. Variables of an enclosing launcher are removed: a batch system's step must not decide how many ranks
-a test has.
+It starts one mpiexec over pytest, with the plugin that keeps ranks in step (mpi_meeting), and ends it when
+its time is up. Variables of an enclosing launcher are removed: a batch system's step must not decide how
+many ranks a test has.
 """
 
 import argparse
