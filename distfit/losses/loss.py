@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +14,9 @@ LossBackward = Callable[[np.ndarray | None], np.ndarray]
 class Loss(Configured, ABC):
     """Base of all losses.
 
-    A loss is written for rows, never for the mean over a batch: the trainer sums over each rank's rows, adds the sums
-    of all ranks and divides once, by the number of rows of the global batch, so that the mean is exact whatever the
-    number of ranks.
+    A loss is written for rows, never for the mean over a batch: the trainer sums over each rank's rows, adds
+    the sums of all ranks and divides once, by the number of rows of the global batch, so that the mean is
+    exact whatever the number of ranks.
 
     Args:
         name: the key under which logs show it where a model has several.
@@ -33,9 +34,9 @@ class Loss(Configured, ABC):
             y_pred: the model's output, ``(rows, ..., outputs)`` float32 or float64.
 
         Returns:
-            The values, ``y_pred.shape[:-1]`` (each row's, for an output of two dimensions), and a function that takes
-            weights of that shape, or None for ones, and returns the gradient of ``sum(weights * values)`` by
-            `y_pred`, in its shape and dtype.
+            The values, ``y_pred.shape[:-1]`` (each row's, for an output of two dimensions), and a function
+            that takes weights of that shape, or None for ones, and returns the gradient of ``sum(weights *
+            values)`` by `y_pred`, in its shape and dtype.
 
         Raises:
             ValueError: if the targets do not fit the output.
@@ -43,7 +44,7 @@ class Loss(Configured, ABC):
         Ranks: local. A rank without rows does not call it.
         """
 
-    def __call__(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """Return the mean over all rows: ``sum(weight * value) / len(value)``, as Keras does.
 
         Args:
