@@ -1,12 +1,22 @@
-"""An optimizer over a flat arena: one pass, in chunks that fit the cache."""
+"""An optimizer over a flat arena: one pass, in chunks that fit the cache.
+
+The parameters of a model lie side by side in one buffer, and so do their gradients and each of the
+optimizer's slots. An update walks over them in chunks; all of a chunk's operations find its elements in the
+cache, and work in place, with one scratch array of a chunk's length. Two kinds follow:
+`ElementwiseOptimizer`, which need not know where a parameter ends, and `LayerwiseOptimizer`, which scales
+each parameter's step by the norms of its weights and gradients.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
+from distfit.optimizers import arguments, clipping, moving_average, slots
+from distfit.optimizers.arena import Chunk, Run, Step
+from distfit.optimizers.schedules import LearningRateSchedule
 from distfit.utils.configured import Configured
 
 
@@ -23,3 +33,286 @@ class Segment:
     name: str
     start: int
     stop: int
+
+
+class Optimizer(Configured, ABC):
+    """Base of all optimizers. A new one derives from `ElementwiseOptimizer` or `LayerwiseOptimizer`.
+
+    An update is a pure function of parameters, gradients, slots, `iterations` and `learning_rate`, and its
+    arithmetic has one order, so that ranks which make the same update each for itself keep equal weights.
+
+    Args:
+        learning_rate: a number, or a `schedules.LearningRateSchedule`.
+        weight_decay: and the others by name: see `OptimizerArguments`.
+        clipnorm: likewise.
+        clipvalue: likewise.
+        global_clipnorm: likewise.
+        use_ema: likewise.
+        ema_momentum: likewise.
+        ema_overwrite_frequency: likewise.
+        gradient_accumulation_steps: likewise.
+        name: likewise.
+
+    Attributes:
+        iterations: how many updates were made.
+        built: whether there are slots yet.
+        chunk_size: elements of a chunk. Five float32 arrays of 32,768 elements take 640 kB, about a core's
+            cache; with smaller chunks the calls themselves begin to count.
+        hyperparameters: attributes that a callback may change, which ranks then agree on.
+
+    Raises:
+        ValueError: if more than one clip is set, or an argument is out of its range.
+
+    Ranks: local, like all that an optimizer does.
+    """
+
+    chunk_size: ClassVar[int] = 32_768
+    hyperparameters: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
+
+    def __init__(
+        self,
+        learning_rate: float | LearningRateSchedule,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        arguments.check_clips(clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm)
+        arguments.check_average(ema_momentum, ema_overwrite_frequency)
+        arguments.check_accumulation(gradient_accumulation_steps)
+        self.name = name or type(self).__name__.lower()
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.iterations = 0
+        self._learning_rate = arguments.check_learning_rate(learning_rate)
+        self._undecayed: tuple[str, ...] = ()
+        self._size = 0
+        self._layout: tuple[Segment, ...] = ()
+        self._segments: tuple[Segment, ...] = ()
+        self._runs: list[Run] = []
+        self._slots: slots.Slots = {}
+        self._scratch = np.empty(0)
+        self._wide_scratch = np.empty(0)
+        self.built = False
+
+    @abstractmethod
+    def slot_values(self) -> dict[str, float]:
+        """Return the slots, arrays of the arena's size: their names, and what number each starts from."""
+
+    @abstractmethod
+    def arrange(self, runs: list[Run]) -> list[Run]:
+        """Return the runs in which to update, given one for each parameter, in the arena's order."""
+
+    @abstractmethod
+    def update_run(self, chunks: list[Chunk], step: Step) -> None:
+        """Update the weights and slots of one run, weight decay included, in place."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next update. Where a schedule gives it, it cannot be set."""
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return float(self._learning_rate(self.iterations))
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | LearningRateSchedule) -> None:
+        checked = arguments.check_learning_rate(value)
+        if self.scheduled and not isinstance(checked, LearningRateSchedule):
+            raise TypeError(
+                "This optimizer was created with a `LearningRateSchedule` object as its `learning_rate` "
+                "argument, hence its learning rate is not settable. To set it, make the optimizer with a float. "
+                f"Received: {value!r}"
+            )
+        self._learning_rate = checked
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether a schedule gives the learning rate."""
+        return isinstance(self._learning_rate, LearningRateSchedule)
+
+    def exclude_from_weight_decay(self, *, var_names: Sequence[str]) -> None:
+        """Leave parameters out of weight decay.
+
+        Args:
+            var_names: parts of names: ``["bias"]`` stands for every parameter with ``bias`` in its name.
+
+        Raises:
+            ValueError: if the optimizer was built before.
+        """
+        if self.built:
+            raise ValueError(
+                "`exclude_from_weight_decay()` can only be configured before the optimizer is built: "
+                f"call it before `compile`. Received: var_names={list(var_names)}"
+            )
+        self._undecayed = tuple(var_names)
+
+    def build(self, size: int, dtype: np.dtype | type | str, segments: Sequence[Segment]) -> None:
+        """Allocate the slots for an arena. Called again, for the same parameters or some of them, keep them.
+
+        Args:
+            size: of the arena, in elements.
+            dtype: of the arena, float32 or float64.
+            segments: the parameters to update. What lies in none of them, as a frozen parameter does, is left
+                alone.
+
+        Raises:
+            ValueError: if segments overlap or leave the arena, or if slots of another arena are held already.
+        """
+        ordered = tuple(sorted(segments, key=lambda segment: segment.start))
+        _check_inside(ordered, size)
+        if not self.built:
+            values = self.slot_values() | ({moving_average.SLOT: 0.0} if self.use_ema else {})
+            length = min(self.chunk_size, max(size, 1))
+            self._slots = slots.allocate(values, size, np.dtype(dtype))
+            self._scratch = np.empty(length, dtype)
+            self._wide_scratch = np.empty(length, np.float64)
+            self._layout, self._size = ordered, size
+            self.built = True
+        elif (
+            size != self._size or np.dtype(dtype) != self._scratch.dtype or not {*ordered} <= {*self._layout}
+        ):
+            raise ValueError(
+                f"{self.name} holds the state of {len(self._layout)} parameters in an arena of {self._size} "
+                f"{self._scratch.dtype} elements. Received: {len(ordered)} parameters, others among them, in an "
+                f"arena of {size} {np.dtype(dtype)} elements. Make a new optimizer for another model"
+            )
+        self._segments = ordered
+        self._runs = self.arrange(
+            [Run(s.start, s.stop, self._decays(s.name)) for s in ordered if s.stop > s.start]
+        )
+
+    def apply(self, parameters: np.ndarray, gradients: np.ndarray, divisor: float) -> None:
+        """Make one update, in place: clip the gradients, decay the weights, take the step, average.
+
+        Args:
+            parameters: the arena, ``(size,)``. Changed in the segments only.
+            gradients: its gradients, ``(size,)``, summed over the global batch. Overwritten.
+            divisor: what makes the sum a mean: the number of rows of the global batch.
+
+        Raises:
+            ValueError: if the optimizer is not built, or the arrays are not of the arena's size.
+        """
+        self._check_arena(parameters)
+        self._check_arena(gradients)
+        scale = self._clip(gradients, 1.0 / float(divisor))
+        step = Step(self.iterations + 1, self.learning_rate, scale)
+        for run in self._runs:
+            chunks = self._chunks(run, parameters, gradients)
+            self.update_run(chunks, step)
+            if self.use_ema:
+                for chunk in chunks:
+                    moving_average.accumulate(chunk, step, self.ema_momentum)
+        self.iterations += 1
+        if self.ema_overwrite_frequency and self.iterations % self.ema_overwrite_frequency == 0:
+            self.finalize_ema(parameters)
+
+    def swap_ema(self, parameters: np.ndarray) -> None:
+        """Exchange the weights and their moving average. Before the first update it does nothing.
+
+        Raises:
+            ValueError: if the optimizer keeps no average.
+        """
+        if not self.use_ema:
+            raise ValueError(f"{self.name} keeps no moving average of the weights. Make it with use_ema=True")
+        if self.iterations:
+            for run in self._runs:
+                part = slice(run.start, run.stop)
+                moving_average.swap(parameters[part], self._slots[moving_average.SLOT][part])
+
+    def finalize_ema(self, parameters: np.ndarray) -> None:
+        """Put the moving average in the weights' place, if one is kept: at the end of training."""
+        if self.use_ema and self.iterations:
+            for run in self._runs:
+                part = slice(run.start, run.stop)
+                np.copyto(parameters[part], self._slots[moving_average.SLOT][part])
+
+    def numbers(self) -> dict[str, float]:
+        """Return the hyperparameters, by name. No weight decay is a weight decay of 0.0."""
+        return {name: float(getattr(self, name) or 0.0) for name in self.hyperparameters}
+
+    def set_numbers(self, numbers: Mapping[str, float]) -> None:
+        """Set hyperparameters to what was agreed. A scheduled learning rate stays: it follows `iterations`."""
+        present = self.numbers()
+        for name, value in numbers.items():
+            settable = not (name == "learning_rate" and self.scheduled)
+            if settable and value != present[name]:
+                setattr(self, name, float(value))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the slots by name: the arrays themselves, ``(size,)`` each. None before `build`."""
+        return dict(self._slots)
+
+    def scalars(self) -> dict[str, float]:
+        """Return the numbers that belong to the state: `iterations` and the hyperparameters."""
+        return {"iterations": float(self.iterations), **self.numbers()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, float]) -> None:
+        """Take over a saved state.
+
+        Args:
+            arrays: what `state` returned.
+            scalars: what `scalars` returned.
+
+        Raises:
+            ValueError: if slots are missing, unknown, or of another shape. Nothing is changed then.
+        """
+        slots.restore(self._slots, arrays)
+        self.iterations = int(scalars["iterations"])
+        self.set_numbers({name: scalars[name] for name in self.hyperparameters})
+
+    def _clip(self, gradients: np.ndarray, scale: float) -> float:
+        parts = [gradients[segment.start : segment.stop] for segment in self._segments]
+        if self.clipvalue is not None:
+            return clipping.clip_by_value(parts, scale, self.clipvalue)
+        if self.clipnorm is not None:
+            return clipping.clip_by_norm(parts, scale, self.clipnorm, self._wide_scratch)
+        if self.global_clipnorm is not None:
+            return clipping.clip_by_global_norm(parts, scale, self.global_clipnorm, self._wide_scratch)
+        return scale
+
+    def _chunks(self, run: Run, parameters: np.ndarray, gradients: np.ndarray) -> list[Chunk]:
+        decay = (self.weight_decay or 0.0) if run.decays else 0.0
+        return [
+            Chunk(
+                parameters[part],
+                gradients[part],
+                {name: slot[part] for name, slot in self._slots.items()},
+                self._scratch[: part.stop - part.start],
+                decay,
+            )
+            for part in run.slices(self._scratch.size)
+        ]
+
+    def _decays(self, name: str) -> bool:
+        return not any(part in name for part in self._undecayed)
+
+    def _check_arena(self, array: np.ndarray) -> None:
+        if not self.built:
+            raise ValueError(f"{self.name} has no slots yet. Call `build` first, as `compile` does")
+        if array.shape != (self._size,):
+            raise ValueError(
+                f"{self.name} was built for an arena of shape ({self._size},). Received: shape {array.shape}"
+            )
+
+
+def _check_inside(ordered: Sequence[Segment], size: int) -> None:
+    free = 0
+    for segment in ordered:
+        if not free <= segment.start <= segment.stop <= size:
+            raise ValueError(
+                f"segments lie side by side in an arena of {size} elements. "
+                f"Received: {segment}, where elements from {free} were free"
+            )
+        free = segment.stop

@@ -1,0 +1,78 @@
+"""Gradient clipping: of each element, of each parameter's gradient, or of the whole.
+
+The gradients are sums, and what would make them means, `scale`, is folded into what the update multiplies by
+anyway. So each function takes a scale, and returns the one with which the update has to go on.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from distfit.optimizers.norms import squared_norm
+
+
+def clip_by_value(parts: Sequence[np.ndarray], scale: float, limit: float) -> float:
+    """Clip each element of ``scale * part`` to ``[-limit, limit]``, in place.
+
+    Args:
+        parts: one parameter's gradient each.
+        scale: positive.
+        limit: positive.
+
+    Returns:
+        The scale.
+
+    Ranks: local.
+    """
+    for part in parts:
+        np.clip(part, -limit / scale, limit / scale, out=part)
+    return scale
+
+
+def clip_by_norm(parts: Sequence[np.ndarray], scale: float, limit: float, scratch: np.ndarray) -> float:
+    """Scale each ``scale * part`` down to the L2 norm `limit`, in place, where its norm is larger.
+
+    Args:
+        parts: one parameter's gradient each.
+        scale: positive.
+        limit: positive.
+        scratch: float64, for `squared_norm`.
+
+    Returns:
+        The scale.
+
+    Ranks: local.
+    """
+    for part in parts:
+        shrink = _shrink(scale * math.sqrt(squared_norm(part, scratch)), limit)
+        if shrink != 1.0:
+            np.multiply(part, shrink, out=part)
+    return scale
+
+
+def clip_by_global_norm(
+    parts: Sequence[np.ndarray], scale: float, limit: float, scratch: np.ndarray
+) -> float:
+    """Return the scale that brings the L2 norm of all parts together down to `limit` (Pascanu et al., 2013).
+
+    Args:
+        parts: one parameter's gradient each. They are left as they are.
+        scale: positive.
+        limit: positive.
+        scratch: float64, for `squared_norm`.
+
+    Returns:
+        `scale`, or less.
+
+    Ranks: local.
+    """
+    total = math.fsum(squared_norm(part, scratch) for part in parts)
+    return scale * _shrink(scale * math.sqrt(total), limit)
+
+
+def _shrink(norm: float, limit: float) -> float:
+    # Zero times infinity would hide what went wrong in all elements but one: as in Keras, all become NaN.
+    if not math.isfinite(norm):
+        return math.nan
+    return limit / norm if norm > limit else 1.0

@@ -1,0 +1,49 @@
+"""The moving averages of gradients and their squares on which Adam, AdamW and LAMB rest."""
+
+import math
+
+import numpy as np
+
+from distfit.optimizers.arena import Chunk, Step
+
+
+def moment_slots(amsgrad: bool) -> dict[str, float]:
+    """Return the slots, all of which start from zero."""
+    return {"momentum": 0.0, "velocity": 0.0, **({"velocity_hat": 0.0} if amsgrad else {})}
+
+
+def update_moments(chunk: Chunk, step: Step, beta_1: float, beta_2: float) -> None:
+    """Update ``m = beta_1 * m + (1 - beta_1) * g`` and ``v = beta_2 * v + (1 - beta_2) * g**2``.
+
+    The gradient's scale is folded into the factors of g, so that it costs no pass of its own. The chunk's
+    gradients are overwritten.
+    """
+    gradients, scratch = chunk.gradients, chunk.scratch
+    momentum, velocity = chunk.slots["momentum"], chunk.slots["velocity"]
+    np.multiply(gradients, math.sqrt(1.0 - beta_2) * step.gradient_scale, out=scratch)
+    np.square(scratch, out=scratch)
+    np.multiply(velocity, beta_2, out=velocity)
+    np.add(velocity, scratch, out=velocity)
+    np.multiply(gradients, (1.0 - beta_1) * step.gradient_scale, out=gradients)
+    np.multiply(momentum, beta_1, out=momentum)
+    np.add(momentum, gradients, out=momentum)
+
+
+def descend_by_moments(chunk: Chunk, step: Step, beta_1: float, beta_2: float, epsilon: float) -> None:
+    """Take Adam's step, ``w -= alpha * m / (sqrt(v) + epsilon)`` (Kingma and Ba, 2015, before section 2.1).
+
+    There alpha, which is ``learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)``, corrects the bias that
+    the averages have from starting at zero, and epsilon is what the paper calls epsilon hat. Where there is a
+    slot ``velocity_hat``, the largest v so far takes v's place (Reddi et al., 2018).
+    """
+    scratch, velocity = chunk.scratch, chunk.slots["velocity"]
+    if "velocity_hat" in chunk.slots:
+        largest = chunk.slots["velocity_hat"]
+        np.maximum(largest, velocity, out=largest)
+        velocity = largest
+    alpha = step.learning_rate * math.sqrt(1.0 - beta_2**step.number) / (1.0 - beta_1**step.number)
+    np.sqrt(velocity, out=scratch)
+    np.add(scratch, epsilon, out=scratch)
+    np.divide(chunk.slots["momentum"], scratch, out=scratch)
+    np.multiply(scratch, alpha, out=scratch)
+    np.subtract(chunk.weights, scratch, out=chunk.weights)
