@@ -115,6 +115,10 @@ class CallbackList:
             by_place.setdefault(words[ranks_of(callback)], []).append(type(callback).__name__)
         return "; ".join(f"{', '.join(names)} {place}" for place, names in by_place.items())
 
+    def has_hook(self, name: str) -> bool:
+        """Say whether any callback, on whichever rank, has this hook."""
+        return bool(self._hooks[name])
+
     def _read_hooks(self) -> None:
         self._hooks: dict[str, list[Hook]] = {hook: overridden(self.callbacks, hook) for hook in ALL_HOOKS}
 

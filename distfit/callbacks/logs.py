@@ -33,13 +33,16 @@ def aggregate(logs: Logs | None, comm: Communicator, hook: str) -> Logs:
         comm: the ranks.
         hook: for which, for errors.
 
+    Returns:
+        New logs, sorted by key as in Keras: what a hook adds reaches the hooks behind it, and no later dispatch.
+
     Raises:
         ValueError: on all ranks, if a key is missing on some.
 
     Ranks: every rank; two small messages, none for logs that are aggregated or empty.
     """
     if isinstance(logs, AggregatedLogs) or not logs:
-        return {} if logs is None else logs
+        return AggregatedLogs({name: (logs or {})[name] for name in sorted(logs or {})})
     names = sorted(logs)
     _check_keys(names, comm, hook)
     parts = [_state(logs[name]) for name in names]

@@ -1,7 +1,7 @@
 """How ranks talk: a communicator, and the agreement that keeps any of them from waiting in vain."""
 
 from distfit.comm.agreement import CAPACITY, Agreed
-from distfit.comm.communicator import Communicator, gathered
+from distfit.comm.communicator import Communicator
 from distfit.comm.phase import Phase, key_of
 
-__all__ = ["CAPACITY", "Agreed", "Communicator", "Phase", "gathered", "key_of"]
+__all__ = ["CAPACITY", "Agreed", "Communicator", "Phase", "key_of"]

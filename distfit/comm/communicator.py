@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,6 +123,14 @@ class Communicator:
         """
         if self.is_root:
             print(*values, **{"flush": True, **options})  # noqa: T201
+
+    def announce(self, text: str) -> None:
+        """Let root say something that is true of several ranks only; a rank that trains alone says nothing.
+
+        Ranks: local; any may call it, root prints.
+        """
+        if self.is_root and self.size > 1:
+            print(f"distfit: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
     # -- agreeing ---------------------------------------------------------------------------------------------------
 
@@ -248,12 +257,26 @@ class Communicator:
     def all_gather(self, part: np.ndarray) -> np.ndarray:
         """Return the ranks' rows one after the other: parts of unequal length along the first axis.
 
-        Ranks: every rank; one small message, the lengths and the rows.
+        Ranks: every rank; two small messages, the lengths and the rows.
         """
-        part = np.ascontiguousarray(part)
-        self._agree_on("all_gather")
-        rows = self.transport.all_gather_object(len(part))
-        return gathered(part, rows, self.transport.all_gather)
+        flat = np.ascontiguousarray(part).reshape(-1)
+        lengths = self.all_gather_object(flat.size)
+        whole: np.ndarray = self.gather_parts(flat, lengths)
+        return whole.reshape(-1, *part.shape[1:])
+
+    def gather_parts(self, part: np.ndarray, lengths: Sequence[int], *, to_all: bool = True) -> Any:
+        """Return the ranks' one-dimensional parts one after the other, on all ranks or on root; None elsewhere.
+
+        Args:
+            part: this rank's.
+            lengths: of all ranks' parts.
+            to_all: whether every rank gets the whole.
+
+        Ranks: every rank; one small message and the parts.
+        """
+        self._agree_on("gather_parts")
+        gather = self.transport.all_gather if to_all else self.transport.gather
+        return gather(part, lengths)
 
     def split(self, color: int | None, key: int = 0) -> Communicator | None:
         """Make groups of the ranks with equal `color`; None where it is None.
@@ -271,17 +294,6 @@ class Communicator:
         """
         self._agree_on("close")
         leaving.unregister(id(self))
-
-
-def gathered(
-    part: np.ndarray, rows: Sequence[int], gather: Callable[[np.ndarray, Sequence[int]], np.ndarray]
-) -> np.ndarray:
-    """Gather rows of any shape by a method that knows flat arrays only.
-
-    Ranks: every rank of the method.
-    """
-    width = int(np.prod(part.shape[1:]))
-    return gather(part.reshape(-1), [n * width for n in rows]).reshape(-1, *part.shape[1:])
 
 
 @functools.cache

@@ -40,6 +40,14 @@ class Source:
         """Return the rows `start` to `stop` of this source."""
         return Source(self.data, self.start + start, self.start + stop, self.class_weight)
 
+    def row_shapes(self) -> list[tuple[int, ...]]:
+        """Return the shape of one row of each input."""
+        first = np.arange(self.start, min(self.start + 1, self.stop))
+        return [
+            tuple(leaf.shape[1:]) if isinstance(leaf, np.ndarray) else take(unmapped(leaf), first).shape[1:]
+            for _, leaf in leaves(self.data[0])
+        ]
+
     def rows(self, indices: np.ndarray, *, seed: int, step: int, first_row: int, training: bool) -> tuple[Any, ...]:
         """Read rows.
 
@@ -86,16 +94,15 @@ class Source:
 
 
 def take(leaf: Any, indices: np.ndarray) -> np.ndarray:
-    """Return rows of an array-like: a view where they are consecutive and it can give one.
+    """Return rows of an array-like: a view of a NumPy array where they are consecutive.
 
     Args:
-        leaf: anything with `__getitem__`: NumPy, `np.memmap`, h5py, Zarr, or a user's sequence, which gets the
-            index array, or a slice where the rows are consecutive.
+        leaf: anything whose ``[indices]`` are rows: NumPy, `np.memmap`, h5py, Zarr, a user's own sequence.
         indices: ascending, int64.
     """
-    if indices.size and indices[-1] - indices[0] + 1 == indices.size:
+    if isinstance(leaf, np.ndarray) and indices.size and indices[-1] - indices[0] + 1 == indices.size:
         return np.asarray(leaf[int(indices[0]) : int(indices[-1]) + 1])
-    return np.asarray(leaf[indices] if indices.size else leaf[0:0])
+    return np.asarray(leaf[indices])
 
 
 def unmapped(leaf: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from distfit.losses import Loss
 from distfit.optimizers import Optimizer
 
 
@@ -58,12 +59,29 @@ class LossValue:
     Attributes:
         total: the sum of the (weighted) values.
         weight: what the sum over all ranks is divided by: the number of values.
-        gradient: of `total` by the model's output, or None where none was asked for.
+        gradient: returns the gradient of `total` by the model's output; not called in evaluation.
     """
 
     total: float
     weight: float
-    gradient: np.ndarray | None
+    gradient: Callable[[], Any]
+
+    @classmethod
+    def of(cls, loss: Loss, y: Any, y_pred: Any, sample_weight: Any) -> LossValue:
+        """Return the value of a loss of `distfit.losses`.
+
+        Args:
+            loss: compares `y` with `y_pred` for each row.
+            y: targets.
+            y_pred: the model's output.
+            sample_weight: ``(rows,)``, or None. Weights the sum, not its divisor, as in Keras.
+        """
+        values, backward = loss.forward(y, y_pred)
+        if sample_weight is None:
+            return cls(float(values.sum(dtype=np.float64)), values.size, lambda: backward(None))
+        column = np.asarray(sample_weight, values.dtype).reshape(-1, *[1] * (values.ndim - 1))
+        weights = np.broadcast_to(column, values.shape)
+        return cls(float((values * weights).sum(dtype=np.float64)), values.size, lambda: backward(weights))
 
 
 @dataclass(frozen=True, slots=True)

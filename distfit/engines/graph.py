@@ -109,6 +109,12 @@ class Graph:
                 for slot, part in zip(operation.inputs, parts, strict=True):
                     by_slot[slot] = by_slot[slot] + part if slot in by_slot else part
 
+    def shape_of(self, operation: Operation) -> tuple[int, ...]:
+        """Return the shape of one row of an operation's output."""
+        node = self._nodes[operation.output - len(self.inputs)]
+        shapes = [tensor.shape for tensor in node.inputs]
+        return node.layer.output_shape(shapes if operation.several else shapes[0])
+
     def contexts(self) -> list[Context]:
         """Return a context for each operation, to be used again in each step."""
         nobody = RowGenerator(0, 0, 0, 0, 0)

@@ -29,7 +29,7 @@ class NumpyEngine(Engine):
 
     def __init__(self, inputs: list[Tensor], outputs: list[Tensor], seed: int, *, single: bool = True) -> None:
         self.graph = Graph(inputs, outputs)
-        self._single = single
+        self.single = single
         self._optimizer: Optimizer | None = None
         self._arena: Arena | None = None
         self._contexts = self.graph.contexts()
@@ -110,16 +110,16 @@ class NumpyEngine(Engine):
 
     def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss) -> Evaluated:
         outputs, tape = self._forward(x, step)
-        y_pred = outputs[0] if self._single else outputs
+        y_pred = outputs[0] if self.single else outputs
         value = loss(x, y, y_pred, sample_weight)
-        gradients = [value.gradient] if self._single else value.gradient
+        gradient = value.gradient()
         self._backward = True
-        self.graph.backward(gradients, tape)  # type: ignore[arg-type]
+        self.graph.backward([gradient] if self.single else gradient, tape)
         return Evaluated(y_pred, value.total, value.weight)
 
     def predict(self, x: Any, step: Step) -> Any:
         outputs, _ = self._forward(x, step)
-        return outputs[0] if self._single else outputs
+        return outputs[0] if self.single else outputs
 
     def _forward(self, x: Any, step: Step) -> tuple[list[np.ndarray], list[Any]]:
         self._backward = False

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from distfit import config
 from distfit.initializers import Initializer
 from distfit.layers.regularizers import Regularizer
 
@@ -38,6 +39,21 @@ class Parameter:
         self.regularizer = regularizer
         self.version = 0
         self._fresh = True
+        self._weight: np.ndarray | None = None
+        self._gradient: np.ndarray | None = None
+
+    def initialize(self, generator: np.random.Generator) -> None:
+        """Draw the first value, into an array of the parameter's own."""
+        self.bind(np.array(self.initializer(self.shape, generator), config.floatx()), None)
+
+    @property
+    def initialized(self) -> bool:
+        """Whether the weight has a value yet."""
+        return self._weight is not None
+
+    def bound_to(self, weight: np.ndarray) -> bool:
+        """Say whether this array is the weight's place."""
+        return self._weight is weight
 
     def bind(self, weight: np.ndarray, gradient: np.ndarray | None) -> None:
         """Give the weight its place: views of the model's arenas. The value there is kept.
@@ -62,6 +78,8 @@ class Parameter:
         array = np.asarray(value)
         if array.shape != self.shape:
             raise ValueError(f"{self.name} has shape {self.shape}. Received: an array of shape {array.shape}")
+        if self._weight is None:
+            raise TypeError(f"{self.name} has no value yet: its layer belongs to no model")
         self._weight[...] = array
         self.version += 1
 
@@ -94,3 +112,8 @@ class Parameter:
         if self._fresh and self._gradient is not None:
             self._gradient[...] = 0
             self._fresh = False
+
+    def add_penalty_gradient(self, factor: float) -> None:
+        """Add `factor` times the gradient of the regularizer's penalty to the gradient."""
+        if self.regularizer is not None and self._gradient is not None:
+            self._gradient += factor * self.regularizer.gradient(self.value)

@@ -1,0 +1,49 @@
+"""The evaluation loop: the training loop without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from distfit.callbacks import CallbackList
+from distfit.callbacks.logs import AggregatedLogs
+from distfit.comm import Phase
+from distfit.data import Feed
+from distfit.training.step import test_step
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+
+def evaluate(
+    model: Model, feed: Feed, callbacks: CallbackList, check_next: Callable[[int], None]
+) -> AggregatedLogs:
+    """Evaluate each global batch once, with metrics of its own: those of a training under way are not touched.
+
+    Returns:
+        The metrics over all rows of all ranks.
+
+    Ranks: every rank of `model.comm.current`; one small message a batch, and two more.
+    """
+    comm = model.comm.current
+    scores = model.new_scores()
+    model.stop_evaluating = False
+    callbacks.on_test_begin()
+    feed.begin(0)
+    has_next = comm.agreement.agree(Phase.EPOCH, has_next=feed.has_next).has_next
+    batch = 0
+    while has_next:
+        callbacks.on_test_batch_begin(batch)
+        for _ in range(model.compiled.steps_per_execution):
+            has_next = test_step(model, feed.fetch(batch), scores).has_next
+            check_next(has_next)
+            batch += 1
+            if not has_next:
+                break
+        callbacks.on_test_batch_end(batch - 1, scores.logs())
+        if model.stop_evaluating:
+            break
+    scores.finish(comm)
+    logs = scores.results()
+    callbacks.on_test_end(logs)
+    return logs

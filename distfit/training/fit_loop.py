@@ -1,0 +1,86 @@
+"""The training loop: there is one of it, and it knows neither its engine nor how many ranks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from distfit.callbacks import CallbackList
+from distfit.callbacks.logs import AggregatedLogs
+from distfit.comm import Phase
+from distfit.data import Feed
+from distfit.training.step import apply_gradients
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+Validate = Callable[[int], AggregatedLogs]
+
+
+def fit(
+    model: Model,
+    feed: Feed,
+    epochs: Iterable[int],
+    callbacks: CallbackList,
+    validate: Validate,
+    check_next: Callable[[int], None],
+) -> None:
+    """Train for some epochs.
+
+    Args:
+        model: what is trained.
+        feed: its global batches.
+        epochs: their numbers.
+        callbacks: what is told of it.
+        validate: returns the ``val_`` values of an epoch; nothing where it is not due.
+        check_next: raises if the number of ranks that see another batch makes no sense.
+
+    Ranks: every rank, within an operation: an error on one of them, anywhere in here, joins the next small message of
+        the others, whichever that is.
+    """
+    model.stop_training = False
+    logs = AggregatedLogs()
+    callbacks.on_train_begin()
+    for epoch in epochs:
+        callbacks.on_epoch_begin(epoch)
+        logs = train_epoch(model, feed, epoch, callbacks, check_next)
+        logs.update(validate(epoch))
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    model.finish_training()
+    callbacks.on_train_end(logs)
+
+
+def train_epoch(
+    model: Model, feed: Feed, epoch: int, callbacks: CallbackList, check_next: Callable[[int], None]
+) -> AggregatedLogs:
+    """Train on each global batch of an epoch once.
+
+    Returns:
+        The epoch's metrics, over all rows of all ranks.
+
+    Ranks: every rank; the messages of each step, and one or two of its own.
+    """
+    progress, comm = model.progress, model.comm
+    model.reset_metrics()
+    feed.begin(epoch)
+    progress.has_next = comm.agreement.agree(Phase.EPOCH, has_next=feed.has_next).has_next
+    logs: dict[str, object] = {}
+    batch = 0
+    while progress.has_next:
+        callbacks.on_train_batch_begin(batch)
+        for _ in range(model.compiled.steps_per_execution):
+            logs = model.train_step(feed.fetch(progress.step))
+            check_next(progress.has_next)
+            batch += 1
+            if not progress.has_next:
+                break
+        callbacks.on_train_batch_end(batch - 1, logs)
+        if model.stop_training:
+            break
+    if progress.accumulated:  # equal on all ranks, and so is whether they meet here
+        comm.agreement.agree(Phase.EPOCH)
+        apply_gradients(model, comm)
+    model.scores.finish(comm)
+    return AggregatedLogs({**logs, **model.scores.results()})

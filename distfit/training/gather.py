@@ -1,0 +1,119 @@
+"""Rows of all ranks in the order of the data set."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from distfit.comm import Communicator
+from distfit.errors import WouldNotFit
+
+GATHER = ("all", "root", "none")
+
+
+class Rows:
+    """One rank's predictions, and where they belong."""
+
+    def __init__(self) -> None:
+        self._places: list[np.ndarray] = []
+        self._outputs: list[list[np.ndarray]] = []
+        self._single = True
+
+    def add(self, place: int, rows: int, outputs: Any) -> None:
+        """Add the output of consecutive rows: an array, or a list of them where the model has several outputs."""
+        self._single = isinstance(outputs, np.ndarray)
+        self._places.append(np.arange(place, place + rows))
+        self._outputs.append([outputs] if self._single else list(outputs))
+
+    @property
+    def last(self) -> Rows:
+        """The rows that were added last, alone."""
+        last = Rows()
+        last._places, last._outputs, last._single = self._places[-1:], self._outputs[-1:], self._single
+        return last
+
+    @property
+    def places(self) -> np.ndarray:
+        """A number for each row, by which all ranks' rows are ordered."""
+        return np.concatenate(self._places) if self._places else np.empty(0, np.int64)
+
+    @property
+    def outputs(self) -> list[np.ndarray] | None:
+        """The model's outputs, or None where this rank had no rows."""
+        if not self._outputs:
+            return None
+        return [np.concatenate(parts) for parts in zip(*self._outputs, strict=True)]
+
+    @property
+    def single(self) -> bool:
+        """Whether the model has one output."""
+        return self._single
+
+
+def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = None) -> Any:
+    """Bring all ranks' rows together, in order.
+
+    Args:
+        comm: the ranks.
+        rows: this rank's.
+        gather: ``"all"`` ranks get the whole, ``"root"`` alone, or each keeps its own (``"none"``).
+        out: an array into which the whole is written, on every rank; into a memmap each rank writes its own rows.
+
+    Returns:
+        The outputs, or None on the other ranks of ``"root"``.
+
+    Raises:
+        WouldNotFit: on all ranks, if a node has not the memory.
+
+    Ranks: every rank; one small message, and the rows.
+    """
+    outputs, places = rows.outputs, rows.places
+    if gather == "none" and out is None:
+        return None if outputs is None else outputs[0] if rows.single else outputs
+    shared = isinstance(out, np.memmap)
+    described = None if outputs is None else [(o.shape[1:], o.dtype.str) for o in outputs]
+    known = comm.all_gather_object((len(places), described, rows.single, _free_bytes(), comm.local_size))
+    counts = [one[0] for one in known]
+    shapes, single = next(((one[1], one[2]) for one in known if one[1] is not None), ([], True))
+    row_bytes = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in shapes)
+    if not shared:
+        _check_memory(sum(counts) * row_bytes, [(one[3], one[4] if gather == "all" else 1) for one in known])
+    order = np.argsort(comm.gather_parts(places, counts), kind="stable")
+    if shared:
+        mine = np.argsort(order, kind="stable")[sum(counts[: comm.rank]) :][: len(places)]
+        out[mine] = np.empty((0, *out.shape[1:])) if outputs is None else outputs[0]
+        out.flush()
+        return out
+    wholes = []
+    for number, (shape, dtype) in enumerate(shapes):
+        part = np.empty((0, *shape), dtype) if outputs is None else outputs[number]
+        whole = _gather(comm, part, counts, to_all=gather == "all" or out is not None)
+        wholes.append(None if whole is None else whole[order])
+    if out is not None:
+        out[...] = wholes[0]
+        return out
+    return (wholes[0] if wholes else None) if single else wholes
+
+
+def _gather(comm: Communicator, part: np.ndarray, counts: list[int], *, to_all: bool) -> np.ndarray | None:
+    width = int(np.prod(part.shape[1:]))
+    flat = np.ascontiguousarray(part).reshape(-1)
+    whole = comm.gather_parts(flat, [count * width for count in counts], to_all=to_all)
+    return None if whole is None else whole.reshape(sum(counts), *part.shape[1:])
+
+
+def _free_bytes() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _check_memory(needed: int, nodes: list[tuple[int, int]]) -> None:
+    """Raise, on all ranks alike, if the rows of all ranks would fill the memory of some node."""
+    for free, copies in nodes:
+        if 2 * needed * copies > free:  # the gathered rows, and the same in order
+            raise WouldNotFit(
+                f"all predictions together take {needed / 1e9:.3g} GB, twice and {copies} times on one node, of which"
+                f" {free / 1e9:.3g} GB are free. Take predict(..., gather='root') for one copy, gather='none' for each"
+                " rank's own rows, or out=np.memmap(...), into which each rank writes its own"
+            )

@@ -1,0 +1,26 @@
+"""How far the training of a model has come: what a checkpoint has to hold besides the weights."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far training has come.
+
+    Attributes:
+        seed: of everything random. Root's, on all ranks, from the first operation on.
+        step: global batches since the start of training; untouched by `evaluate` and `predict`.
+        accumulated: global batches since the last update of the weights.
+        weight: loss values in them, over all ranks.
+        has_next: ranks that see another batch of the epoch.
+        torn: True while the weights change, and after an error in that.
+        shared_version: the weights' version that all ranks are known to share, or -1.
+    """
+
+    seed: int
+    step: int = 0
+    accumulated: int = 0
+    weight: float = 0.0
+    has_next: int = 0
+    torn: bool = False
+    shared_version: int = -1

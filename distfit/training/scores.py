@@ -1,0 +1,122 @@
+"""The metrics of an epoch or an evaluation: sums over all ranks, from which every log value is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distfit.callbacks.logs import AggregatedLogs
+from distfit.comm import CAPACITY, Communicator, Phase
+from distfit.metrics import Metric
+from distfit.metrics.metric import State
+
+LOSS, WEIGHT = 0, 1
+_HEAD = 2  # the sum of the loss over rows, and the number of its values
+
+
+class Scores:
+    """Running metrics.
+
+    What a step's rows contribute to the metrics whose state is a sum is one vector. It rides in the step's agreement,
+    so that after each step every rank holds the sums over all ranks: the logs of batch hooks are exact, and equal
+    everywhere, at no message of their own. A metric whose state is no sum, or does not fit, stays local until
+    `finish`, and stands in the logs of epochs only; at one rank too, so that logs have the same keys at any number.
+
+    Args:
+        metrics: that ignore sample weights.
+        weighted: that use them.
+    """
+
+    def __init__(self, metrics: list[Metric], weighted: list[Metric]) -> None:
+        self._metrics = [(metric, False) for metric in metrics] + [(metric, True) for metric in weighted]
+        self._riding: list[tuple[Metric, bool, dict[str, slice]]] = []
+        self._late: list[tuple[Metric, bool]] = []
+        self.length = _HEAD
+        for metric, use_weight in self._metrics:
+            fields = metric.fields
+            needed = sum(int(np.prod(field.shape)) for field in fields.values())
+            if needed + self.length > CAPACITY or any(field.reduction != "sum" for field in fields.values()):
+                self._late.append((metric, use_weight))
+                continue
+            places = {}
+            for name, field in fields.items():
+                places[name] = slice(self.length, self.length + int(np.prod(field.shape)))
+                self.length = places[name].stop
+            self._riding.append((metric, use_weight, places))
+        self._vector = np.zeros(self.length)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        self._sums = np.zeros(self.length)
+        self._late_states: list[State] = [metric.zero() for metric, _ in self._late]
+
+    def measure(self, total: float, weight: float, y: Any, y_pred: Any, sample_weight: Any) -> np.ndarray:
+        """Return what this rank's rows contribute, as the vector that is to be summed over all ranks.
+
+        Args:
+            total: the sum of their losses.
+            weight: the number of loss values.
+            y: targets.
+            y_pred: predictions.
+            sample_weight: ``(rows,)``, or None.
+        """
+        vector = self._vector
+        vector[LOSS], vector[WEIGHT] = total, weight
+        for metric, use_weight, places in self._riding:
+            state = metric.measure(y, y_pred, sample_weight if use_weight else None)
+            for name, place in places.items():
+                vector[place] = np.ravel(state[name])
+        for i, (metric, use_weight) in enumerate(self._late):
+            state = metric.measure(y, y_pred, sample_weight if use_weight else None)
+            self._late_states[i] = metric.merge(self._late_states[i], state)
+        return vector
+
+    def absorb(self, sums: np.ndarray) -> float:
+        """Add a step's sums over all ranks, and return the number of loss values among them."""
+        if not sums.size:  # no rank had a row
+            return 0.0
+        self._sums += sums
+        return float(sums[WEIGHT])
+
+    def finish(self, comm: Communicator) -> None:
+        """Bring the metrics together that no step carried.
+
+        Ranks: every rank; one small message, and one reduction for each field of such a metric; nothing without any.
+        """
+        if not self._late:
+            return
+        states = [
+            {name: np.array(state[name], np.float64, ndmin=1) for name in metric.fields}
+            for (metric, _), state in zip(self._late, self._late_states, strict=True)
+        ]
+        comm.agreement.agree(Phase.EPOCH)
+        for (metric, _), state in zip(self._late, states, strict=True):
+            for name, field in metric.fields.items():
+                comm.transport.all_reduce(state[name], field.reduction)
+        self._late_states = [
+            {name: state[name].reshape(field.shape) for name, field in metric.fields.items()}
+            for (metric, _), state in zip(self._late, states, strict=True)
+        ]
+
+    def logs(self) -> AggregatedLogs:
+        """Return the values so far, of the metrics that steps carry."""
+        logs = AggregatedLogs(loss=self._loss())
+        for metric, _, places in self._riding:
+            logs[metric.name] = self._result(metric, places)
+        return logs
+
+    def results(self) -> AggregatedLogs:
+        """Return all values, in the order of compile; to be called after `finish`."""
+        known = dict(self.logs())
+        for (metric, _), state in zip(self._late, self._late_states, strict=True):
+            known[metric.name] = metric.compute(state)
+        return AggregatedLogs({name: known[name] for name in ["loss", *(m.name for m, _ in self._metrics)]})
+
+    def _loss(self) -> float:
+        return float(self._sums[LOSS] / self._sums[WEIGHT]) if self._sums[WEIGHT] else 0.0
+
+    def _result(self, metric: Metric, places: dict[str, slice]) -> Any:
+        shapes = metric.fields
+        return metric.compute({name: self._sums[place].reshape(shapes[name].shape) for name, place in places.items()})

@@ -1,0 +1,156 @@
+"""The start of an operation: all ranks hold the same model and fitting data, and continue from root's weights."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distfit.comm import Communicator
+from distfit.data import Feed, Inputs
+from distfit.errors import DataMismatch
+from distfit.training.feeds import Batching, check_local, make_feed
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an operation begins with.
+
+    Attributes:
+        feeds: the global batches of each data set, by its name.
+        terminal: whether root's output is a terminal.
+    """
+
+    feeds: dict[str, Feed]
+    terminal: bool
+
+    def verbose(self, given: Any) -> int:
+        """Return 0, 1 or 2 for the argument `verbose`; root's output decides for all ranks what ``"auto"`` means."""
+        return (1 if self.terminal else 2) if given == "auto" else int(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a rank brings to an operation, as text that is compared.
+
+    Attributes:
+        same: by name, what has to be equal on all ranks.
+        rows: how many rows this rank's data have, by name of the data set.
+        stale: whether this rank's weights may differ from root's.
+        terminal: whether this rank's output is a terminal.
+    """
+
+    same: dict[str, str]
+    rows: dict[str, int]
+    stale: bool
+    terminal: bool
+
+
+def begin(
+    model: Model, data: dict[str, tuple[Inputs | None, Batching]], settings: dict[str, object]
+) -> Start:
+    """Begin an operation: check what can be checked alone, agree with the others, and cut the data into batches.
+
+    Args:
+        model: the model.
+        data: data sets and how they are cut, by name; the first one tells the shape of the model's input.
+        settings: arguments that have to be equal on all ranks, by name.
+
+    Raises:
+        DataMismatch, ValueError: on all ranks.
+
+    Ranks: every rank of `model.comm.current`, within an operation.
+    """
+    comm = model.comm.current
+    present = {name: (inputs, batching) for name, (inputs, batching) in data.items() if inputs is not None}
+    for inputs, batching in present.values():
+        batching.check()
+        check_local(inputs, comm, model.comm)
+        if inputs.source is not None:
+            model.prepare(inputs.source.row_shapes())
+    settings = {**settings, **{f"{name}batch_size and steps": batching for name, (_, batching) in present.items()}}
+    described = agree_on_start(model, comm, {name: inputs for name, (inputs, _) in present.items()}, settings)
+    feeds = {
+        name: make_feed(inputs, [one.rows.get(name, 0) for one in described], batching, comm, model.progress.seed)
+        for name, (inputs, batching) in present.items()
+    }
+    return Start(feeds, described[0].terminal)
+
+
+def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object]) -> Description:
+    """Describe what this rank brings.
+
+    Args:
+        model: the model.
+        data: data sets by name, such as ``""`` and ``"validation "``.
+        settings: arguments that have to be equal.
+
+    Ranks: local; reads a few rows of each array.
+    """
+    same = {"the model": model.engine.describe()}
+    same.update({name: repr(value) for name, value in settings.items()})
+    rows = {}
+    for name, inputs in data.items():
+        if inputs.source is None:
+            continue
+        rows[name] = len(inputs.source)
+        for array, text in inputs.source.describe(sample=not inputs.local).items():
+            same[f"{name}{array}"] = text
+    stale = model.engine.version != model.progress.shared_version
+    return Description(same, rows, stale, sys.stdout.isatty())
+
+
+def agree_on_start(
+    model: Model, comm: Communicator, data: dict[str, Inputs], settings: dict[str, object]
+) -> list[Description]:
+    """Compare what the ranks bring, and share root's weights and seed where they may differ.
+
+    Returns:
+        What each rank brings, in rank order.
+
+    Raises:
+        DataMismatch: on all ranks, naming rank and array.
+
+    Ranks: every rank of `comm`; two small messages and a few hundred bytes a rank, and root's weights if need be.
+    """
+    described = comm.all_gather_object(describe(model, data, settings))
+    for rank, other in enumerate(described):
+        _compare(described[0], other, rank)
+    if any(one.stale for one in described):
+        share_weights(model, comm)
+    return described
+
+
+def share_weights(model: Model, comm: Communicator) -> None:
+    """Continue from root's weights and seed.
+
+    Ranks: every rank of `comm`, directly after an agreement; the weights and a number.
+    """
+    numbers = np.array([model.progress.seed, model.progress.step], np.float64)
+    comm.transport.broadcast(numbers)
+    comm.transport.broadcast(model.engine.parameters)
+    for slot in model.optimizer_slots():
+        comm.transport.broadcast(slot)
+    model.progress.seed, model.progress.step = map(int, numbers)
+    if comm is model.comm:
+        model.progress.shared_version = model.engine.version
+
+
+def _compare(root: Description, other: Description, rank: int) -> None:
+    """Raise if another rank brings something else than root. Every rank compares all, and so raises the same."""
+    for name in {**root.same, **other.same}:
+        here, there = root.same.get(name, "missing"), other.same.get(name, "missing")
+        if here != there:
+            raise DataMismatch(
+                f"ranks differ in {name}:\n    rank 0 has {_short(here)}\n    rank {rank} has {_short(there)}\nAll ranks"
+                " have to be given the same; data of which each rank holds its own part go into data.LocalPart"
+            )
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 400 else f"{text[:400]} …"

@@ -1,0 +1,126 @@
+"""One global batch: each rank's part of it, one agreement, one reduction, one update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distfit.callbacks.logs import AggregatedLogs
+from distfit.comm import Agreed, Communicator, Phase
+from distfit.data import Batch, unpack
+from distfit.engines import Evaluated, Step
+from distfit.training.scores import Scores
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+
+def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
+    """Train on one global batch, of which this rank holds some rows or none.
+
+    Ranks: every rank; one small message, one reduction of the gradients, two more messages for each batch
+        normalization.
+    """
+    comm, progress = model.comm, model.progress
+    if progress.accumulated == 0:
+        model.engine.begin_gradients()
+
+    def measure() -> np.ndarray:
+        x, y, sample_weight = unpack(batch)
+        evaluated = model.compute_gradients(x, y, sample_weight, training_step(model, comm, batch))
+        return measured(model, scores, batch, evaluated)
+
+    agreed = agree_on_step(model, comm, batch, measure)
+    progress.weight += scores.absorb(agreed.sums)
+    progress.has_next = agreed.has_next
+    progress.accumulated += 1
+    progress.step += 1
+    if progress.accumulated == model.compiled.gradient_accumulation_steps:
+        apply_gradients(model, comm)
+    return scores.logs()
+
+
+def test_step(model: Model, batch: Batch, scores: Scores) -> Agreed:
+    """Evaluate one global batch.
+
+    Ranks: every rank of `model.comm.current`; one small message.
+    """
+    comm = model.comm.current
+
+    def measure() -> np.ndarray:
+        x, y, sample_weight = unpack(batch)
+        y_pred = model.engine.predict(x, inference_step(model, batch))
+        value = model.compute_loss(x, y, y_pred, sample_weight)
+        return measured(model, scores, batch, Evaluated(y_pred, value.total, value.weight))
+
+    agreed = agree_on_step(model, comm, batch, measure)
+    scores.absorb(agreed.sums)
+    return agreed
+
+
+def agree_on_step(model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray]) -> Agreed:
+    """Do this rank's part of a step, and agree on it.
+
+    A rank without rows calls no layer and no code of the user's. It does not know which sums the others' layers will
+    ask for, and need not: it joins each small message as it comes, with zeros, until that of the step's end.
+
+    Ranks: every rank of `comm`.
+    """
+    if batch.rows:
+        agreed = comm.agreement.agree(Phase.STEP, measure(), has_next=batch.has_next)
+    else:
+        while True:
+            agreed = comm.agreement.agree(None, has_next=batch.has_next)
+            if agreed.phase is Phase.FORWARD_SUMS:
+                model.engine.absorb_sums(agreed.key, agreed.sums)
+            elif agreed.phase is not Phase.BACKWARD_SUMS:
+                break
+    if agreed.stop:
+        model.stop_training = model.stop_evaluating = model.stop_predicting = True
+    return agreed
+
+
+def apply_gradients(model: Model, comm: Communicator) -> None:
+    """Add all ranks' gradients, and change the weights by their exact mean over the rows since the last update.
+
+    Ranks: every rank, directly after an agreement; one reduction.
+    """
+    progress = model.progress
+    model.engine.finish_gradients()
+    comm.transport.all_reduce(model.engine.gradients)
+    weight, progress.weight, progress.accumulated = progress.weight, 0.0, 0
+    if weight == 0:
+        return
+    # From here on the weights change. An error half-way leaves them neither old nor new.
+    progress.torn = True
+    model.engine.update(weight)
+    progress.torn = False
+
+
+def measured(model: Model, scores: Scores, batch: Batch, evaluated: Evaluated) -> np.ndarray:
+    """Return what a rank's rows contribute to the scores."""
+    _, y, sample_weight = unpack(batch)
+    total = evaluated.total + model.engine.penalty() * evaluated.weight
+    return scores.measure(total, evaluated.weight, y, evaluated.y_pred, sample_weight)
+
+
+def training_step(model: Model, comm: Communicator, batch: Batch) -> Step:
+    """Return what the engine may know of a step of training."""
+
+    def sum_over_batch(layer: int, array: np.ndarray, backward: bool) -> np.ndarray:
+        phase = Phase.BACKWARD_SUMS if backward else Phase.FORWARD_SUMS
+        return comm.agreement.agree(phase, array, key=layer).sums.copy()
+
+    progress = model.progress
+    return Step(True, progress.seed, progress.step, batch.rows, batch.first_row, sum_over_batch)
+
+
+def inference_step(model: Model, batch: Batch) -> Step:
+    """Return what the engine may know of a step of evaluation or prediction: layers sum over nothing there."""
+
+    def sum_over_batch(layer: int, array: np.ndarray, backward: bool) -> Any:  # noqa: ARG001
+        return array
+
+    return Step(False, model.progress.seed, 0, batch.rows, batch.first_row, sum_over_batch)
