@@ -1,0 +1,54 @@
+# make demo: see it train.  make test: all checks and tests.  make help: the rest.
+# PYTHON=python3.12 make test uses another Python; VENV=elsewhere another folder for the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAGE := $(PYTHON) tools/budget.py run
+
+SCRIPTS := .ci/run launch/local.sh launch/hosts.sh launch/slurm.sbatch
+
+.DEFAULT_GOAL := help
+.PHONY: help demo train test check lint test-serial bench clean demo-environment test-environment
+
+help: ## say what can be made
+	@grep -hE '^[a-zA-Z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: demo-environment ## train on Fashion-MNIST with one rank, then with two, and plot the history
+	@$(STAGE) "README and demo" $(MAKE) --no-print-directory train
+
+train:
+	@$(BIN)/mpiexec -n 1 $(BIN)/python examples/fashion_mnist.py --epochs 2
+	@$(BIN)/mpiexec -n 2 $(BIN)/python examples/fashion_mnist.py --epochs 8
+
+test: test-environment ## check, and run all tests at 1, 2, 3 and 4 ranks
+	@$(MAKE) --no-print-directory check test-serial test-4
+
+check: test-environment ## lint, types, layering, spelling, shell scripts
+	@$(STAGE) "lint and types" $(MAKE) --no-print-directory lint
+
+lint:
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@$(BIN)/shellcheck $(SCRIPTS)
+
+test-serial: test-environment ## run the tests of one rank
+	@$(STAGE) "tests" $(BIN)/python -m pytest
+
+test-%: test-environment ## test-4: run the tests of several ranks, with up to 4
+	@$(STAGE) "tests" $(BIN)/python tests/run_mpi.py -n $*
+
+bench: test-environment ## measure what the README quotes
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+demo-environment:
+	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV) mpich,plot
+
+test-environment:
+	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV) mpich,dev
