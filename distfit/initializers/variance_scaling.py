@@ -1,9 +1,9 @@
 """Initializers whose spread depends on how many inputs and outputs a weight connects.
 
 A layer then neither amplifies nor dampens its signal, whatever its width. The six named ones are
-`VarianceScaling` with the arguments of their papers: Glorot and Bengio ("Understanding the difficulty of training
-deep feedforward neural networks", 2010), He et al. (arXiv:1502.01852, 2015), LeCun et al. ("Efficient
-BackProp", 1998).
+`VarianceScaling` with the arguments of their papers: Glorot and Bengio ("Understanding the difficulty of
+training deep feedforward neural networks", 2010), He et al. (arXiv:1502.01852, 2015) and LeCun et al.
+("Efficient BackProp", 1998).
 """
 
 import math

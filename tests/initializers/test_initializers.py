@@ -68,7 +68,7 @@ def test_get_takes_names_classes_and_objects():
 
 
 def test_a_misspelt_name_is_answered_with_the_right_one():
-    with pytest.raises(ValueError, match="glorot_unifrom.*Did you mean 'glorot_uniform'"):
+    with pytest.raises(ValueError, match=r"glorot_unifrom.*Did you mean 'glorot_uniform'"):
         initializers.get("glorot_unifrom")
 
 
