@@ -1,6 +1,7 @@
 """Bounds the time of each stage of make and of .ci/run, and says at the end what they took.
 
     python3 tools/budget.py run STAGE COMMAND...   run a command, and end it when the stage's time is up
+    python3 tools/budget.py total                  print the seconds that everything may take
     python3 tools/budget.py report                 print what the stages took, and fail if that is too long
 
 The table below is the only place where these times are written. What ran is noted in out/budget.tsv.
@@ -77,5 +78,15 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def main(action: str, *arguments: str) -> int:
+    """Do what the command line says."""
+    if action == "run":
+        return run(arguments[0], list(arguments[1:]))
+    if action == "report":
+        return report()
+    print(TOTAL_S)
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(report() if sys.argv[1] == "report" else run(sys.argv[2], sys.argv[3:]))
+    sys.exit(main(*sys.argv[1:]))
