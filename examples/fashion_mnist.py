@@ -2,8 +2,8 @@
 
     mpiexec -n 2 python examples/fashion_mnist.py --epochs 8
 
-There is no rank in the program but the word `ranks` in its callback. Run it with one rank first, and the second
-run says how the two compare.
+There is no rank in the program but the word `ranks` in its callback. Run it with one rank first, and the
+second run says how the two compare.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import numpy as np
 from plot import plot_history
 
 from distfit import Sequential, callbacks, datasets, layers, losses, utils
+from distfit.comm import Communicator
 
 OUT = Path("out")
 
@@ -52,7 +53,7 @@ def load() -> tuple[Rows, Rows, int]:
     try:
         return *datasets.fashion_mnist.load_data(), 255
     except datasets.DatasetUnavailable as error:
-        print(f"{error}\nTraining on the digits that come with distfit instead.")
+        Communicator.world().print(f"{error}\nTraining on the digits that come with distfit instead.")
         return *datasets.digits.load_data(), 16
 
 
