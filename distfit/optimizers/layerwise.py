@@ -33,13 +33,14 @@ class LayerwiseOptimizer(Optimizer):
 
     def update_run(self, chunks: list[Chunk], step: Step) -> None:
         """Update one parameter, in two passes."""
-        weights = directions = 0.0
+        weights = directions = decay = 0.0
         for chunk in chunks:
+            decay = chunk.decay
             self.prepare(chunk, step)
             weights += squared_norm(chunk.weights, self._wide_scratch)
             directions += squared_norm(chunk.gradients, self._wide_scratch)
         ratio = 1.0  # new biases are zero, and could never move by a step that is relative to their norm
         if weights > 0 and directions > 0:
-            ratio = self.trust_ratio(math.sqrt(weights), math.sqrt(directions), chunks[0].decay)
+            ratio = self.trust_ratio(math.sqrt(weights), math.sqrt(directions), decay)
         for chunk in chunks:
             self.descend(chunk, step.learning_rate * ratio)

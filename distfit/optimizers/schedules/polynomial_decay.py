@@ -46,6 +46,6 @@ class PolynomialDecay(LearningRateSchedule):
         """Return the learning rate for the update after `step` updates."""
         cycles = max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1
         left = 1 - min(1.0, step / (self.decay_steps * cycles))
-        return (
-            self.initial_learning_rate - self.end_learning_rate
-        ) * left**self.power + self.end_learning_rate
+        return (self.initial_learning_rate - self.end_learning_rate) * math.pow(
+            left, self.power
+        ) + self.end_learning_rate
