@@ -72,10 +72,13 @@ class CallbackList:
 
     def _add_defaults(self, add_history: bool, add_progbar: bool) -> None:
         from distfit.callbacks.history import History
-        from distfit.callbacks.progbar_logger import ProgbarLogger
 
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
+        if not add_progbar:
+            return
+        from distfit.callbacks.progbar_logger import ProgbarLogger
+
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
             self.callbacks.append(ProgbarLogger())
 

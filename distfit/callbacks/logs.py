@@ -8,7 +8,7 @@ import numpy as np
 
 from distfit.callbacks.callback import Logs
 from distfit.comm import Communicator, Phase, key_of
-from distfit.metrics import Metric
+from distfit.metrics import Statistic
 
 _EQUAL = 1e-13  # relative: rounding of a sum over ranks
 
@@ -74,14 +74,14 @@ def _check_keys(names: list[str], comm: Communicator, hook: str) -> None:
 
 
 def _state(value: Any) -> np.ndarray:
-    if not isinstance(value, Metric):
+    if not isinstance(value, Statistic):
         return np.asarray(value, np.float64).reshape(-1)
     state = value.state()
     return np.concatenate([np.ravel(state[name]).astype(np.float64) for name in value.fields])
 
 
 def _value(given: Any, total: np.ndarray, root: np.ndarray, size: int) -> Any:
-    if isinstance(given, Metric):
+    if isinstance(given, Statistic):
         state, start = {}, 0
         for name, field in given.fields.items():
             length = int(np.prod(field.shape))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from distfit.data.local_part import LocalPart
+from distfit.data.mapping import Mapped
 from distfit.data.source import Source, unmapped
 from distfit.utils.nested import leaves, map_leaves
+
+
+@runtime_checkable
+class Indexable(Protocol):
+    """What holds rows: it knows how many, and gives those of an index array."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +73,25 @@ def read_inputs(
 
 
 def _is_stream(x: Any) -> bool:
-    indexable = isinstance(x, (np.ndarray, tuple, list, dict)) or callable(getattr(x, "__getitem__", None))
-    return not indexable and isinstance(x, Iterable)
+    return isinstance(x, Iterable) and not isinstance(x, (Indexable, Mapped))
 
 
 def _as_arrays(tree: Any) -> Any:
     """Turn lists of numbers, and data frames, into arrays; leave everything that can be indexed by row as it is."""
-    if isinstance(tree, (list, tuple)) and not any(np.ndim(item) or _indexable(item) for item in tree[:1]):
+    if isinstance(tree, (list, tuple)) and not any(isinstance(item, (Indexable, Mapped)) for item in tree[:1]):
         tree = np.asarray(tree)
     return map_leaves(_as_array, tree)
-
-
-def _indexable(item: Any) -> bool:
-    return hasattr(item, "__getitem__") and hasattr(item, "__len__")
 
 
 def _as_array(leaf: Any) -> Any:
     if type(leaf).__module__.startswith("pandas."):
         leaf = np.asarray(leaf)  # its [i] means a column
-    if not _indexable(leaf):
+    base = unmapped(leaf)
+    if not isinstance(base, Indexable):
         raise TypeError(
             "data are arrays, array-likes with len() and [rows], tuples or dicts of them, or an iterable of batches."
-            f" Received: {type(leaf).__name__}"
+            f" Received: {type(base).__name__}"
         )
-    base = unmapped(leaf)
     if isinstance(base, np.ndarray) and base.dtype == object:
         raise TypeError(
             "an array of Python objects has no rows of one shape and type. Give an array of numbers:"

@@ -63,11 +63,11 @@ class Compiled:
             steps_per_execution,
             accumulation,
         )
-        compiled.resolve((1,))  # a wrong name is better told here than when the model is built
+        compiled.resolve(None)  # a wrong name is better told here than when the model is built
         return compiled
 
-    def resolve(self, output_shape: tuple[int, ...]) -> tuple[list[Metric], list[Metric]]:
-        """Make the metrics, for an output of that row shape."""
+    def resolve(self, output_shape: tuple[int, ...] | None) -> tuple[list[Metric], list[Metric]]:
+        """Make the metrics, for an output of that row shape, or just look their names up where it is not known."""
         plain, weighted = (
             [metrics.get(m, loss=self.loss, output_shape=output_shape) for m in given]
             for given in (self.metrics, self.weighted_metrics)

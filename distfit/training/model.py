@@ -387,6 +387,20 @@ class Model:
         """
         self.compiled.optimizer.set_numbers(numbers)
 
+    def optimizer_scalars(self) -> dict[str, float]:
+        """Return the optimizer's numbers, its count of updates among them."""
+        return {} if self._compiled is None else self._compiled.optimizer.scalars()
+
+    def set_optimizer_scalars(self, scalars: dict[str, float]) -> None:
+        """Set what `optimizer_scalars` returns.
+
+        Ranks: local, on all ranks alike.
+        """
+        if self._compiled is not None and scalars:
+            optimizer = self._compiled.optimizer
+            optimizer.iterations = int(scalars.pop("iterations"))
+            optimizer.set_numbers(scalars)
+
     def optimizer_slots(self) -> list[np.ndarray]:
         """Return the optimizer's arrays: what root broadcasts besides the weights."""
         return [] if self._compiled is None else list(self._compiled.optimizer.state().values())

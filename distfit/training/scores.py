@@ -8,8 +8,7 @@ import numpy as np
 
 from distfit.callbacks.logs import AggregatedLogs
 from distfit.comm import CAPACITY, Communicator, Phase
-from distfit.metrics import Metric
-from distfit.metrics.metric import State
+from distfit.metrics import Metric, State
 
 LOSS, WEIGHT = 0, 1
 _HEAD = 2  # the sum of the loss over rows, and the number of its values

@@ -127,16 +127,18 @@ def agree_on_start(
 
 
 def share_weights(model: Model, comm: Communicator) -> None:
-    """Continue from root's weights and seed.
+    """Continue from root's weights, seed, and state of the optimizer.
 
-    Ranks: every rank of `comm`, directly after an agreement; the weights and a number.
+    Ranks: every rank of `comm`, directly after an agreement; the weights, the optimizer's slots, and a few numbers.
     """
-    numbers = np.array([model.progress.seed, model.progress.step], np.float64)
+    scalars = model.optimizer_scalars()
+    numbers = np.array([model.progress.seed, model.progress.step, *scalars.values()], np.float64)
     comm.transport.broadcast(numbers)
     comm.transport.broadcast(model.engine.parameters)
     for slot in model.optimizer_slots():
         comm.transport.broadcast(slot)
-    model.progress.seed, model.progress.step = map(int, numbers)
+    model.progress.seed, model.progress.step = map(int, numbers[:2])
+    model.set_optimizer_scalars(dict(zip(scalars, numbers[2:].tolist(), strict=True)))
     if comm is model.comm:
         model.progress.shared_version = model.engine.version
 

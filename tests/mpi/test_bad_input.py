@@ -1,0 +1,162 @@
+"""Bad input is one clear error on every rank, and the ranks can go on."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from support.small import line, regression
+
+from distfit import Sequential, callbacks, data, errors, layers, losses
+from distfit.comm import Communicator
+
+
+def fit(comm: Communicator, *args: Any, **options: Any) -> None:
+    regression(comm).fit(*args, verbose=0, **options)
+
+
+X, Y = line()
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "kind", "text"),
+    [
+        ((X, Y[:-1]), {}, ValueError, "x: 10 rows, y: 9 rows"),
+        ((X[:, :1], Y), {}, ValueError, r"takes rows of shape \(2,\).*\(1,\)"),
+        ((X, Y), {"batch_size": 0}, ValueError, "batch_size is a whole number of at least 1. Received: 0"),
+        ((X[:0], Y[:0]), {}, ValueError, "empty"),
+        ((X.astype(object), Y), {}, TypeError, "Python objects"),
+        ((X, Y), {"validation_split": 1.5}, ValueError, "between 0 and 1"),
+        ((X, Y), {"validation_data": (X,)}, ValueError, "validation_data"),
+        ((X, None), {}, ValueError, "y is None"),
+        ((None, Y), {}, ValueError, "x is None"),
+    ],
+)
+def test_bad_arguments(comm: Communicator, args: Any, options: Any, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind, match=text):
+        fit(comm, *args, **options)
+    fit(comm, X, Y)
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize(
+    ("mine", "text"),
+    [
+        (lambda last: (X[:9], Y[:9]) if last else (X, Y), r"ranks differ in x.*\n.*10 of them.*\n.*9 of them"),
+        (lambda last: (X, Y + 1 if last else Y), r"ranks differ in y"),
+        (lambda last: (X.astype("float32") if last else X, Y), r"float64.*\n.*float32"),
+    ],
+)
+def test_data_that_differ_between_ranks(comm: Communicator, mine: Any, text: str) -> None:
+    with pytest.raises(errors.DataMismatch, match=text):
+        fit(comm, *mine(comm.rank == comm.size - 1))
+
+
+@pytest.mark.ranks(2, 3)
+def test_models_that_differ_between_ranks(comm: Communicator) -> None:
+    model = Sequential([layers.Dense(2 + comm.rank, input_shape=(2,)), layers.Dense(1)], comm=comm)
+    model.compile(loss="mse")
+    with pytest.raises(errors.DataMismatch, match=r"ranks differ in the model"):
+        model.fit(X, Y, verbose=0)
+
+
+def test_labels_out_of_range(comm: Communicator) -> None:
+    model = Sequential([layers.Dense(3, input_shape=(2,))], comm=comm)
+    model.compile(loss=losses.SparseCategoricalCrossentropy(from_logits=True))
+    labels = np.zeros(10, np.int64)
+    labels[9] = 3  # on the last rank only
+    with pytest.raises(ValueError, match="3"):
+        model.fit(X, labels, batch_size=10, verbose=0)
+
+
+def test_before_compile(comm: Communicator) -> None:
+    model = Sequential([layers.Dense(1, input_shape=(2,))], comm=comm)
+    for call in (model.fit, model.evaluate, model.train_on_batch):
+        with pytest.raises(errors.NotCompiled, match=r"call compile\("):
+            call(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"optimizer": "adamm"}, "unknown optimizer 'adamm'.*'adam'.*Known are:.*sgd"),
+        ({"loss": "msee"}, "unknown loss 'msee'.*Known are:"),
+        ({"metrics": ["acuracy"]}, "unknown metric 'acuracy'.*Known are:"),
+    ],
+)
+def test_unknown_names_list_the_known_ones(comm: Communicator, options: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        regression(comm, **options)
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_a_row_that_raises_in_the_data_source_of_one_rank(comm: Communicator) -> None:
+    class Broken:
+        shape, dtype = X.shape, X.dtype
+
+        def __len__(self) -> int:
+            return len(X)
+
+        def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+            if 9 in rows and len(rows) < 8:  # not while the start compares a few rows
+                raise RuntimeError("row 9 is damaged")
+            return X[rows]
+
+    with pytest.raises(RuntimeError, match="row 9 is damaged") as caught:
+        fit(comm, Broken(), Y, batch_size=10)
+    assert isinstance(caught.value, errors.RemoteError) == (comm.rank != comm.size - 1)
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_a_rank_that_raises_before_the_others_sum_over_the_batch(comm: Communicator) -> None:
+    def fragile(rows: np.ndarray, context: data.RowContext) -> np.ndarray:
+        if context.training and comm.rank == 1:
+            raise KeyError("lost")
+        return rows
+
+    model = Sequential([layers.BatchNormalization(input_shape=(2,)), layers.Dense(1)], comm=comm)
+    model.compile(loss="mse")
+    with pytest.raises(KeyError, match="lost"):
+        model.fit(data.map(X, fragile), Y, batch_size=8, verbose=0)
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_an_operation_that_only_some_ranks_call(comm: Communicator) -> None:
+    model = regression(comm)
+    with pytest.raises(errors.RanksDiverged, match=r"begins evaluate, at .*test_bad_input\.py:\d+") as caught:
+        if comm.is_root:
+            model.evaluate(X, Y, verbose=0)
+        else:
+            model.fit(X, Y, verbose=0)
+    assert "rank 1 begins fit" in str(caught.value)
+
+
+def test_an_error_in_an_update_tears_the_model(comm: Communicator) -> None:
+    model = regression(comm)
+    apply = model.optimizer.apply
+
+    def broken(*args: Any) -> None:
+        if comm.rank == comm.size - 1:
+            raise ArithmeticError("half-way")
+        apply(*args)
+
+    model.optimizer.apply = broken
+    weights = model.get_weights()
+    with pytest.raises(ArithmeticError):
+        model.fit(X, Y, batch_size=4, verbose=0)
+    model.optimizer.apply = apply
+    with pytest.raises(errors.ModelTorn):
+        model.fit(X, Y, verbose=0)
+    model.set_weights(weights)
+    model.fit(X, Y, verbose=0)
+
+
+def test_system_exit_is_caught_on_all_ranks(comm: Communicator) -> None:
+    class Leave(callbacks.Callback):
+        ranks = "root"
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            raise SystemExit(3)
+
+    with pytest.raises(SystemExit) as caught:
+        fit(comm, X, Y, callbacks=[Leave()])
+    assert caught.value.code == 3
