@@ -39,7 +39,7 @@ class Constant(Initializer):
     """One given value everywhere.
 
     Args:
-        value: the value.
+        value: the value, or an array that broadcasts to the weight's shape.
 
     Example:
         >>> import numpy as np
@@ -48,7 +48,7 @@ class Constant(Initializer):
         [0.5, 0.5]
     """
 
-    def __init__(self, value: float = 0.0) -> None:
+    def __init__(self, value: float | np.ndarray = 0.0) -> None:
         self.value = value
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:  # noqa: ARG002

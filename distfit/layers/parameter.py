@@ -83,6 +83,16 @@ class Parameter:
         self._weight[...] = array
         self.version += 1
 
+    def store(self, value: np.ndarray) -> None:
+        """Write state that the layer keeps itself, in place: no change by the user, which would have to be shared.
+
+        Args:
+            value: of the parameter's shape, equal on all ranks.
+        """
+        if self._weight is None:
+            raise TypeError(f"{self.name} has no value yet: its layer belongs to no model")
+        self._weight[...] = value
+
     @contextmanager
     def gradient(self) -> Iterator[np.ndarray]:
         """Yield an array to which the backward pass writes this parameter's gradient, summed over its rows.

@@ -1,10 +1,11 @@
-"""The one error for inputs of a wrong shape."""
+"""Shapes of rows, and the one error for a wrong one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from distfit.layers.layer import Layer
+from distfit.layers.layer import Layer, Shape
 
 
 def wrong_shape(layer: Layer, expected: str, received: Any) -> ValueError:
@@ -50,3 +51,31 @@ def check_size(layer: Layer, x: np.ndarray, axis: int, size: int) -> None:
     """
     if x.shape[axis] != size:
         raise wrong_shape(layer, f"with {size} at axis {axis}, for which it was built", x.shape[1:])
+
+
+def feature_axes(layer: Layer, axis: int | Sequence[int] | None, input_shape: Shape) -> tuple[int, ...]:
+    """Return axes as sorted positive numbers, the batch being axis 0; none of them for None.
+
+    Args:
+        layer: whose argument `axis` is.
+        axis: one axis or several, negative ones counted from the end.
+        input_shape: of a row.
+
+    Raises:
+        ValueError: if an axis is the batch's, or is not there.
+    """
+    dimensions = len(input_shape) + 1
+    axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if any(not -dimensions < a < dimensions or a == 0 for a in axes):
+        raise wrong_shape(layer, f"with the axis {axis} (0 is the batch's)", tuple(input_shape))
+    return tuple(sorted(a % dimensions for a in axes))
+
+
+def broadcastable(input_shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """Return the shape in which weights of these axes stretch over a batch: 1 at all others.
+
+    Args:
+        input_shape: of a row.
+        axes: as `feature_axes` returns them.
+    """
+    return tuple(size if i in axes else 1 for i, size in enumerate((1, *input_shape)))
