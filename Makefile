@@ -19,7 +19,7 @@ demo: demo-environment ## train on Fashion-MNIST with one rank, then with two, a
 
 train:
 	@$(BIN)/mpiexec -n 1 $(BIN)/python examples/fashion_mnist.py --epochs 2
-	@$(BIN)/mpiexec -n 2 $(BIN)/python examples/fashion_mnist.py --epochs 8
+	@$(BIN)/mpiexec -n 2 $(BIN)/python examples/fashion_mnist.py --epochs 10
 
 test: test-environment ## check, and run all tests at 1, 2, 3 and 4 ranks
 	@$(MAKE) --no-print-directory check test-serial test-4

@@ -1,6 +1,6 @@
 """Trains a small network on Fashion-MNIST, on as many ranks as mpiexec starts.
 
-    mpiexec -n 2 python examples/fashion_mnist.py --epochs 8
+    mpiexec -n 2 python examples/fashion_mnist.py --epochs 10
 
 There is no rank in the program but the word `ranks` in its callback. Run it with one rank first, and the
 second run says how the two compare.
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=10)
     epochs = parser.parse_args().epochs
 
     utils.set_random_seed(1)
