@@ -1,47 +1,30 @@
-"""A metric as mergeable state: what rows of different ranks add up to before anything is divided."""
+"""A metric: a statistic of targets and predictions."""
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, Literal
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
-from distfit.utils.configured import Configured
+from distfit.metrics.statistic import State, Statistic
 
-State = dict[str, np.ndarray]
-Reduction = Literal["sum", "min", "max"]
-Direction = Literal["min", "max"]
-
-_IDENTITY = {"sum": 0.0, "min": np.inf, "max": -np.inf}
-_MERGE = {"sum": np.add, "min": np.minimum, "max": np.maximum}
+__all__ = ["Metric", "State", "row_weights"]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One array of a metric's state.
+class Metric(Statistic):
+    """Base of all metrics that `compile` takes, a user's own included.
 
-    Attributes:
-        shape: of the array.
-        reduction: how the states of two sets of rows become the state of their union.
-    """
-
-    shape: tuple[int, ...] = ()
-    reduction: Reduction = "sum"
-
-
-class Metric(Configured, ABC):
-    """Base of all metrics, a user's own included.
-
-    A metric says what its state is (`fields`), what rows contribute (`measure`) and what the state means (`compute`).
-    Merging is not its business: fields are summed, or their minimum or maximum is taken, over batches and over ranks.
-    So no mean of means can arise, and an empty shard contributes the identity.
+    A metric says what its state is (`fields`), what rows contribute to it (`measure`) and what it means
+    (`compute`); how states merge, `Statistic` says.
 
     Args:
         name: its key in logs.
         direction: ``"max"`` where larger is better, for callbacks that monitor it.
 
     Attributes:
-        fields: the state's arrays by name. To be set in the constructor.
+        fields: the state's arrays by name, of float64. To be set in the constructor, or in `build` where
+            their shape depends on the model's output.
+
+    Ranks: local.
 
     Example:
         >>> import numpy as np
@@ -60,11 +43,14 @@ class Metric(Configured, ABC):
         0.5
     """
 
-    def __init__(self, name: str, direction: Direction = "min") -> None:
-        self.name = name
-        self.direction: Direction = direction
-        self.fields: dict[str, Field] = {}
-        self._state: State | None = None
+    def build(self, output_shape: tuple[int, ...]) -> None:
+        """Set the fields whose shape depends on the model's output.
+
+        Args:
+            output_shape: of one row of the predictions.
+
+        Ranks: local; called by `get` where the shape is known, and by the first `update_state`.
+        """
 
     @abstractmethod
     def measure(self, y_true: Any, y_pred: Any, sample_weight: np.ndarray | None) -> State:
@@ -78,28 +64,38 @@ class Metric(Configured, ABC):
         Ranks: local, and not called on a rank without rows.
         """
 
-    @abstractmethod
-    def compute(self, state: State) -> Any:
-        """Return the metric's value for a state: a float, or an array. Pure; 0.0 where the state is of no rows."""
-
-    def zero(self) -> State:
-        """Return the state of no rows."""
-        return {name: np.full(f.shape, _IDENTITY[f.reduction]) for name, f in self.fields.items()}
-
-    def merge(self, left: State, right: State) -> State:
-        """Return the state of two sets of rows together."""
-        return {name: _MERGE[f.reduction](left[name], right[name]) for name, f in self.fields.items()}
-
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add rows, as in Keras."""
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        measured = self.measure(np.asarray(y_true), np.asarray(y_pred), weight)
-        self._state = self.merge(self._state or self.zero(), measured)
+        """Add rows, as in Keras.
 
-    def result(self) -> Any:
-        """Return the value of the rows so far, as in Keras."""
-        return self.compute(self._state or self.zero())
+        Args:
+            y_true: targets, ``(rows, ...)``.
+            y_pred: predictions, ``(rows, ...)``.
+            sample_weight: one weight a row, or one for all. Defaults to ones.
 
-    def reset_state(self) -> None:
-        """Forget all rows, as in Keras."""
-        self._state = None
+        Raises:
+            ValueError: if the number of weights is another.
+        """
+        y_pred = np.asarray(y_pred)
+        if self._state is None:
+            self.build(y_pred.shape[1:])
+        self.add(self.measure(np.asarray(y_true), y_pred, row_weights(sample_weight, len(y_pred))))
+
+
+def row_weights(sample_weight: Any, rows: int) -> np.ndarray | None:
+    """Return weights as ``(rows,)`` float64; None stays None.
+
+    Args:
+        sample_weight: one number for each row, in one axis or as a column, or one for all.
+        rows: how many there are.
+
+    Raises:
+        ValueError: if their number is another.
+    """
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, np.float64)
+    if weights.ndim == 0:
+        return np.full(rows, weights)
+    if weights.size != rows:
+        raise ValueError(f"sample_weight holds one number for each of {rows} rows. Received: {weights.shape}")
+    return weights.reshape(rows)

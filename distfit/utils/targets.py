@@ -20,31 +20,56 @@ def same_rank(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     return y_true
 
 
-def like_predictions(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    """Return the targets in the predictions' shape and dtype.
+def aligned(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return the targets in the predictions' shape.
 
     Args:
         y_true: targets, in the shape of `y_pred`, or with a last axis of length 1 more or less.
-        y_pred: predictions, floating point.
+        y_pred: predictions.
 
     Raises:
         ValueError: if the shapes differ in another way.
     """
-    aligned = y_true if y_true.shape == y_pred.shape else same_rank(y_true, y_pred)
-    if aligned.shape != y_pred.shape:
+    targets = y_true if y_true.shape == y_pred.shape else same_rank(y_true, y_pred)
+    if targets.shape != y_pred.shape:
         raise ValueError(
             "targets and predictions have to be of one shape, but for a last axis of length 1: make the last"
-            f" layer as wide as the targets. Received: y_true of shape {y_true.shape},"
-            f" y_pred of shape {y_pred.shape}"
+            " layer as wide as the targets, or turn class labels into rows with utils.to_categorical."
+            f" Received: y_true of shape {y_true.shape}, y_pred of shape {y_pred.shape}"
         )
-    return np.asarray(aligned, y_pred.dtype)
+    return targets
+
+
+def like_predictions(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Return the targets in the predictions' shape and dtype: see `aligned`."""
+    return np.asarray(aligned(y_true, y_pred), y_pred.dtype)
+
+
+def labels_of_shape(y_true: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return class labels in that shape, without the last axis of length 1 that they may have.
+
+    Args:
+        y_true: class labels.
+        shape: of what has a class: the predictions' without their last axis.
+
+    Raises:
+        ValueError: if the shape is another.
+    """
+    if y_true.shape == shape:
+        return y_true
+    if y_true.shape == (*shape, 1):
+        return y_true[..., 0]
+    raise ValueError(
+        f"class labels have to be of shape {shape}, one for each row of predictions; one-hot targets need the"
+        f" categorical form without 'sparse'. Received: y_true of shape {y_true.shape}"
+    )
 
 
 def class_labels(y_true: np.ndarray, shape: tuple[int, ...], num_classes: int) -> np.ndarray:
-    """Return class numbers as one line of indices.
+    """Return class labels as one line of indices.
 
     Args:
-        y_true: class numbers in that shape, or with a last axis of length 1 more; of any integer dtype, or
+        y_true: class labels in that shape, or with a last axis of length 1 more; of any integer dtype, or
             floats that hold integers.
         shape: of what has a class: the predictions' without their last axis.
         num_classes: how many classes there are.
@@ -53,32 +78,21 @@ def class_labels(y_true: np.ndarray, shape: tuple[int, ...], num_classes: int) -
         An array of shape ``(prod(shape),)`` intp, each in [0, num_classes).
 
     Raises:
-        ValueError: if the shape is another, or a label is no integer or out of range; the text names label
-        and row.
+        ValueError: if the shape is another, or a label is no integer or out of range; the text names the
+            label and its row.
     """
-    if y_true.shape not in (shape, (*shape, 1)):
-        raise ValueError(
-            f"class labels have to be of shape {shape}, one for each row of predictions over {num_classes}"
-            " classes; one-hot targets need the categorical form without 'sparse'."
-            f" Received: y_true of shape {y_true.shape}"
-        )
-    labels = y_true.reshape(-1)
-    if labels.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # NaN and infinities become some integer, which differs from them
-            indices = labels.astype(np.intp)
-        wrong = indices != labels
-    else:
-        indices = labels.astype(np.intp)
-        wrong = None
+    labels = labels_of_shape(y_true, shape).reshape(-1)
+    with np.errstate(invalid="ignore"):  # NaN and infinities become some integer, which differs from them
+        indices: np.ndarray = labels.astype(np.intp)
     # Read as unsigned, a negative label is a very large one: one comparison finds both.
-    out_of_range = indices.view(np.uintp) >= num_classes
-    bad = out_of_range if wrong is None else out_of_range | wrong
-    if bad.any():
-        first = int(bad.argmax())
-        row = np.unravel_index(first, shape)[0]
+    wrong = indices.view(np.uintp) >= num_classes
+    if labels.dtype.kind == "f":
+        wrong |= indices != labels
+    if wrong.any():
+        first = int(wrong.argmax())
         raise ValueError(
-            f"class labels have to be integers from 0 to {num_classes - 1}, as the predictions have"
-            f" {num_classes} classes: give the last layer more units, or check the labels."
-            f" Received: {labels[first]} in row {row}"
+            f"class labels have to be integers from 0 to {num_classes - 1}, for {num_classes} classes: make"
+            " the last layer (or num_classes) as large as the labels need, or check the labels."
+            f" Received: {labels[first]} in row {np.unravel_index(first, shape)[0]}"
         )
     return indices
