@@ -79,7 +79,8 @@ class AUC(Metric):
         """
         positive = aligned(y_true, y_pred).reshape(-1).astype(bool)
         scores = floating(y_pred).reshape(-1)
-        scores = (1 + np.tanh(scores / 2)) / 2 if self.from_logits else self._checked(scores)
+        # The sigmoid by way of tanh, in which nothing can overflow.
+        scores = self._checked((1 + np.tanh(scores / 2)) / 2 if self.from_logits else scores)
         # Thresholds in the predictions' own type: a float32 of 0.7 is not above a float64 of 0.7.
         interval = np.searchsorted(self.thresholds.astype(scores.dtype), scores)
         intervals = len(self.thresholds) + 1

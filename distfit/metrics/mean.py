@@ -94,10 +94,8 @@ def mean_state(values: np.ndarray, weights: np.ndarray | None) -> State:
         weights: ``(rows,)``, or None for ones.
     """
     rows = len(values)
-    if values.size == rows:
-        values = values.reshape(rows)
-    elif rows:
-        values = values.reshape(rows, -1).mean(axis=1, dtype=np.float64)
+    is_flat = values.size == rows
+    values = values.reshape(rows) if is_flat else values.reshape(rows, -1).mean(axis=1, dtype=np.float64)
     if weights is None:
         return {"total": values.sum(dtype=np.float64), "count": np.float64(rows)}
     return {"total": values @ weights, "count": weights.sum()}

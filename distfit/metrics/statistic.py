@@ -33,9 +33,8 @@ class Statistic(Configured, ABC):
     """Base of everything that is accumulated over rows: metrics, and `Mean` and `Sum` of plain values.
 
     A statistic says what its state is (`fields`) and what the state means (`compute`). Merging is not its
-    business: fields are summed, or their minimum or maximum is taken, over batches and over ranks. So no mean
-        of means can
-    arise, and a rank without rows contributes the identity.
+    business: fields are summed, or their minimum or maximum is taken, over batches and over ranks. So no
+    mean of means can arise, and a rank without rows contributes the identity.
 
     Args:
         name: its key in logs.

@@ -83,8 +83,9 @@ def test_one_kind_of_targets_is_no_error(y_true, curve):
     assert np.isfinite(result(metrics.AUC(curve=curve), y_true, [0.2, 0.7]))
 
 
-def test_nan_lies_above_no_threshold():
-    assert result(metrics.AUC(), [0, 1], [np.nan, 0.9]) == 1.0
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_nan_lies_above_no_threshold(from_logits):
+    assert result(metrics.AUC(from_logits=from_logits), [0, 1], [np.nan, 0.9]) == 1.0
 
 
 @pytest.mark.parametrize(
