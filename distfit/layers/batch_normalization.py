@@ -13,9 +13,9 @@ from distfit.layers.shapes import check_size, feature_axes
 class BatchNormalization(Layer):
     """Each channel with mean 0 and variance 1 over the global batch (Ioffe and Szegedy, 2015).
 
-    In training ``gamma * (x - mean) / sqrt(variance + epsilon) + beta``, with the mean and biased variance over
-    the rows of all ranks and over all axes but the channels'. Otherwise, and where `trainable` is False, with
-    moving averages of these: ``moving = momentum * moving + (1 - momentum) * batch``.
+    In training ``gamma * (x - mean) / sqrt(variance + epsilon) + beta``, with the mean and biased variance
+    over the rows of all ranks and over all axes but the channels'. Otherwise, and where `trainable` is False,
+    with moving averages of these: ``moving = momentum * moving + (1 - momentum) * batch``.
 
     Args:
         axis: of the channels; the batch is axis 0.

@@ -150,8 +150,7 @@ class GlobalAveragePooling2D(Layer):
         y: np.ndarray = np.asarray(x, config.floatx()).mean((1, 2), keepdims=self.keepdims)
 
         def backward(dy: np.ndarray) -> np.ndarray:
-            share = dy.reshape(rows, 1, 1, channels) / (height * width)
-            gradient: np.ndarray = np.broadcast_to(share, x.shape)
-            return gradient
+            share: np.ndarray = dy.reshape(rows, 1, 1, channels) / (height * width)
+            return np.broadcast_to(share, x.shape)
 
         return y, backward

@@ -32,7 +32,7 @@ class Windows:
         size: height and width of a window, in pixels.
         strides: from one window to the next, downwards and to the right.
         padding: ``"valid"`` for windows inside the image; ``"same"`` for one window each `strides` pixels:
-            what lies outside is filled (below and to the right one pixel more where the sides cannot be equal).
+            what lies outside is filled (one pixel more below and to the right where sides cannot be equal).
     """
 
     size: Pair
