@@ -36,7 +36,7 @@ lint:
 	@$(BIN)/shellcheck $(SCRIPTS)
 
 test-serial: test-environment ## run the tests of one rank
-	@$(STAGE) "tests" $(BIN)/python -m pytest
+	@$(STAGE) "tests" $(BIN)/python -m pytest --ignore=tests/mpi
 
 test-%: test-environment ## test-4: run the tests of several ranks, with up to 4
 	@$(STAGE) "tests" $(BIN)/python tests/run_mpi.py -n $*
