@@ -40,8 +40,8 @@ _MODULES = (
 )  # fmt: skip
 
 __all__ = [
-    "DistfitError", "Model", "RemoteError", "Sequential", "callbacks", "checkpoint", "comm", "config", "data", "datasets",
-    "errors", "initializers", "layers", "load_model", "losses", "metrics", "optimizers", "utils",
+    "DistfitError", "Model", "RemoteError", "Sequential", "callbacks", "checkpoint", "comm", "config", "data",
+    "datasets", "errors", "initializers", "layers", "load_model", "losses", "metrics", "optimizers", "utils",
 ]  # fmt: skip
 
 

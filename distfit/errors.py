@@ -5,8 +5,10 @@ class DistfitError(Exception):
     """Base of distfit's own errors."""
 
 
-class RemoteError(DistfitError):
+class RemoteError(BaseException):
     """Another rank failed. Also an instance of what that rank raised: `except OSError` catches on all ranks or none.
+
+    It is no `Exception` by itself, so that a SystemExit of another rank passes `except Exception` here as there.
 
     Attributes:
         ranks: the ranks that failed, in rank order.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 Ranks = Literal["all", "root", "local_root"]
 Logs = dict[str, Any]
@@ -37,7 +37,7 @@ class Callback:
     Ranks: hooks run on the ranks that `ranks` names, at the same moment of the training on each of them.
     """
 
-    ranks: ClassVar[Ranks] | Ranks = "all"  # type: ignore[misc]
+    ranks: Ranks = "all"
     params: dict[str, Any] | None = None
     _model: Any = None
 

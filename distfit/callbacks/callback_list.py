@@ -7,16 +7,18 @@ from typing import Any
 
 from distfit.callbacks import effects
 from distfit.callbacks.callback import Logs
+from distfit.callbacks.history import History
 from distfit.callbacks.hooks import ALL_HOOKS, Hook, overridden, ranks_of, runs
 from distfit.callbacks.logs import AggregatedLogs, aggregate
+from distfit.callbacks.progbar_logger import ProgbarLogger
 from distfit.comm import Communicator
 
 
 class CallbackList:
     """A list of callbacks that is called as one.
 
-    `fit` makes one; a custom loop drives its own. In epoch, train, test and predict hooks the ranks agree after each run
-    of neighbours with equal `ranks`, so that a later callback sees, or after an error does not run, exactly what it
+    `fit` makes one; a custom loop drives its own. In epoch, train, test and predict hooks the ranks agree after each
+    run of neighbours with equal `ranks`, so that a later callback sees, or after an error does not run, exactly what it
     would in one process. In batch hooks they agree once, at the end.
 
     Why no rank waits in vain: which hooks exist is read once at the start, and is equal on all ranks, so that all know
@@ -62,8 +64,7 @@ class CallbackList:
         self.params = params
         self.model: Any = None
         self._comm = comm
-        if add_history or add_progbar:
-            self._add_defaults(add_history, add_progbar)
+        self._add_defaults(add_history, add_progbar)
         self._read_hooks()
         if model is not None:
             self.set_model(model)
@@ -71,14 +72,8 @@ class CallbackList:
             self.set_params(params)
 
     def _add_defaults(self, add_history: bool, add_progbar: bool) -> None:
-        from distfit.callbacks.history import History
-
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
-        if not add_progbar:
-            return
-        from distfit.callbacks.progbar_logger import ProgbarLogger
-
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
             self.callbacks.append(ProgbarLogger())
 
@@ -253,5 +248,3 @@ def _flattened(callbacks: Any) -> Iterable[Any]:
             yield from _flattened(callback)
     else:
         yield callbacks
-
-

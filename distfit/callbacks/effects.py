@@ -35,7 +35,9 @@ def before(model: Any) -> Before:
     return Before(model.weights_version, model.optimizer_numbers())
 
 
-def settle(model: Any, comm: Communicator, was: Before, hook: str, logs: Logs, root_logs: Logs | None) -> None:
+def settle(
+    model: Any, comm: Communicator, was: Before, hook: str, logs: Logs, root_logs: Logs | None
+) -> None:
     """Agree on what hooks did, and make it hold here.
 
     Stop flags hold if any rank set one. The optimizer's numbers, the weights, and keys of the logs are root's.

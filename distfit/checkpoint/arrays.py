@@ -81,4 +81,6 @@ def check_format(path: str | os.PathLike[str]) -> None:
         ValueError: naming the known ones.
     """
     if not str(path).endswith(_FORMATS):
-        raise ValueError(f"a file of arrays ends in one of {', '.join(_FORMATS)}. Received: {os.fspath(path)}")
+        raise ValueError(
+            f"a file of arrays ends in one of {', '.join(_FORMATS)}. Received: {os.fspath(path)}"
+        )

@@ -223,7 +223,9 @@ class Communicator:
             [1.0, 2.0]
         """
         if not buffer.flags.c_contiguous:
-            raise ValueError("all_reduce works in place and takes a contiguous array: np.ascontiguousarray makes one")
+            raise ValueError(
+                "all_reduce works in place and takes a contiguous array: np.ascontiguousarray makes one"
+            )
         self._agree_on("all_reduce")
         self.transport.all_reduce(buffer, reduction)
 
@@ -233,7 +235,9 @@ class Communicator:
         Ranks: every rank; one small message and the array.
         """
         if not buffer.flags.c_contiguous:
-            raise ValueError("broadcast works in place and takes a contiguous array: np.ascontiguousarray makes one")
+            raise ValueError(
+                "broadcast works in place and takes a contiguous array: np.ascontiguousarray makes one"
+            )
         self._agree_on("broadcast")
         self.transport.broadcast(buffer, root)
 

@@ -63,7 +63,10 @@ def remote_error(reports: Sequence[FailureReport]) -> RemoteError:
     """
     first = min(reports, key=lambda r: (r.when, r.rank))
     text = "\n".join(
-        [f"{r.summary}\n    raised on rank {r.rank} ({r.host})" for r in sorted(reports, key=lambda r: r.when)]
+        [
+            f"{r.summary}\n    raised on rank {r.rank} ({r.host})"
+            for r in sorted(reports, key=lambda r: r.when)
+        ]
         + [f"--- traceback of rank {first.rank} ---", first.traceback.rstrip()]
     )
     error = _instance(first, text)
@@ -78,7 +81,7 @@ def _instance(first: FailureReport, text: str) -> RemoteError:
         if original is None:
             continue
         try:
-            made = type(f"Remote{original.__name__}", (RemoteError, original), {"__str__": lambda _: text})
+            made: Any = type(f"Remote{original.__name__}", (RemoteError, original), {"__str__": lambda _: text})
             error: RemoteError = made.__new__(made, text)
             error.args = (text,)
         except Exception:  # noqa: S112 - a class that cannot be made so: its base can

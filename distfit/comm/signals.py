@@ -44,7 +44,7 @@ def _on_stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 @contextmanager
 def deferred() -> Iterator[None]:
     """Keep SIGINT and SIGUSR1 as flags in this block; only the outermost block, and the main thread, does so."""
-    global _depth, _interrupted, _stop_requested
+    global _depth, _stop_requested
     if _depth or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -9,7 +9,7 @@ import numpy as np
 from distfit.utils.nested import leaves
 
 
-class Batch(tuple[Any, ...]):
+class Batch(tuple[Any, ...]):  # noqa: SLOT001 - a tuple may have no slots of its own
     """One rank's rows of a global batch: ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``, and where they belong.
 
     It unpacks as the tuple that Keras's `train_step` gets: ``x, y = data``.

@@ -90,9 +90,11 @@ class IndexedFeed(Feed):
         start = index * self._batch_size
         rows = np.sort(self._rows(passed, start, min(start + self._batch_size, self._order.length)))
         first_row, mine = self._partition.part(rows)
-        data = self._source.rows(
-            mine, seed=self._seed, step=step, first_row=first_row, training=self._training
-        ) if len(mine) else ()
+        data = (
+            self._source.rows(mine, seed=self._seed, step=step, first_row=first_row, training=self._training)
+            if len(mine)
+            else ()
+        )
         return Batch(
             data,
             rows=len(mine),

@@ -1,4 +1,4 @@
-"""From what a user gives to `fit` to a source of rows or a stream of batches, with every check that needs no other rank."""
+"""From what a user gives to `fit` to rows or a stream of batches, with every check that needs no other rank."""
 
 from __future__ import annotations
 
@@ -58,12 +58,16 @@ def read_inputs(
     local = [isinstance(part, LocalPart) for part in given]
     if any(local) and not all(local):
         raise ValueError("either all of x, y and sample_weight are in a LocalPart, or none of them")
-    x, y, sample_weight = (part.data if isinstance(part, LocalPart) else part for part in (x, y, sample_weight))
+    x, y, sample_weight = (
+        part.data if isinstance(part, LocalPart) else part for part in (x, y, sample_weight)
+    )
     if x is None:
         raise ValueError("no data: x is None")
     if _is_stream(x):
         if y is not None or sample_weight is not None:
-            raise ValueError("an iterable yields its targets and weights itself, as (x, y[, sample_weight]): y has to be None")
+            raise ValueError(
+                "an iterable yields its targets and weights itself, as (x, y[, sample_weight]): y has to be None"
+            )
         return Inputs(None, x, any(local))
     if sample_weight is not None and y is None:
         raise ValueError("sample_weight weighs the loss of rows, which need targets: y is None")
@@ -78,7 +82,9 @@ def _is_stream(x: Any) -> bool:
 
 def _as_arrays(tree: Any) -> Any:
     """Turn lists of numbers, and data frames, into arrays; leave everything that can be indexed by row as it is."""
-    if isinstance(tree, (list, tuple)) and not any(isinstance(item, (Indexable, Mapped)) for item in tree[:1]):
+    if isinstance(tree, (list, tuple)) and not any(
+        isinstance(item, (Indexable, Mapped)) for item in tree[:1]
+    ):
         tree = np.asarray(tree)
     return map_leaves(_as_array, tree)
 
@@ -104,7 +110,9 @@ def _common_length(arrays: tuple[Any, ...]) -> int:
     names = dict(zip(("x", "y", "sample_weight"), arrays, strict=False))
     lengths = {path: len(leaf) for path, leaf in leaves(names)}
     if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{path[2:].replace(chr(39) + ']', '', 1)}: {rows} rows" for path, rows in lengths.items())
+        listed = ", ".join(
+            f"{path[2:].replace(chr(39) + ']', '', 1)}: {rows} rows" for path, rows in lengths.items()
+        )
         raise ValueError(f"x, y and sample_weight need equal numbers of rows. Received: {listed}")
     return next(iter(lengths.values()))
 
@@ -120,13 +128,17 @@ def split_validation(inputs: Inputs, fraction: float) -> tuple[Inputs, Inputs]:
         ValueError: for a stream, a fraction outside (0, 1), or one that leaves a part empty.
     """
     if inputs.source is None:
-        raise ValueError("validation_split needs data that can be indexed. Give validation_data beside an iterable")
+        raise ValueError(
+            "validation_split needs data that can be indexed. Give validation_data beside an iterable"
+        )
     if not 0 < fraction < 1:
         raise ValueError(f"validation_split lies between 0 and 1. Received: {fraction}")
     rows = len(inputs.source)
     split = int(np.floor(rows * (1.0 - fraction)))
-    if not inputs.local and (split == 0 or split == rows):
-        raise ValueError(f"validation_split={fraction} of {rows} rows leaves nothing to train on, or to validate with")
+    if not inputs.local and (split in (0, rows)):
+        raise ValueError(
+            f"validation_split={fraction} of {rows} rows leaves nothing to train on, or to validate with"
+        )
     return (
         Inputs(inputs.source.window(0, split), None, inputs.local),
         Inputs(inputs.source.window(split, rows), None, inputs.local),

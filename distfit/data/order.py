@@ -60,14 +60,13 @@ def _permute(values: np.ndarray, bits: int, keys: np.ndarray) -> np.ndarray:
     for key_low, key_high in keys:
         low = low ^ (_mix(high, key_low) & low_mask)
         high = high ^ (_mix(low, key_high) & high_mask)
-    return (high << low_bits) | low
+    return np.asarray((high << low_bits) | low)
 
 
 def _mix(values: np.ndarray, key: np.uint64) -> np.ndarray:
     """Scatter bits: the finalizer of splitmix64 (Steele, Lea and Flood, 2014), shortened to one multiplication."""
     mixed = (values + key) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(32)
-    return mixed
+    return np.asarray(mixed ^ (mixed >> np.uint64(32)))
 
 
 def _round_keys(seed: int, epoch: int) -> np.ndarray:

@@ -48,7 +48,9 @@ class Source:
             for _, leaf in leaves(self.data[0])
         ]
 
-    def rows(self, indices: np.ndarray, *, seed: int, step: int, first_row: int, training: bool) -> tuple[Any, ...]:
+    def rows(
+        self, indices: np.ndarray, *, seed: int, step: int, first_row: int, training: bool
+    ) -> tuple[Any, ...]:
         """Read rows.
 
         Args:
@@ -81,7 +83,11 @@ class Source:
         Args:
             sample: whether a few rows' contents are compared, too; not where each rank has rows of its own.
         """
-        few = np.unique(np.linspace(self.start, self.stop - 1, 8).astype(np.int64)) if len(self) else np.arange(0)
+        few = (
+            np.unique(np.linspace(self.start, self.stop - 1, 8).astype(np.int64))
+            if len(self)
+            else np.arange(0)
+        )
         described = {}
         for path, leaf in leaves(dict(zip(_NAMES, self.data, strict=False))):
             rows = take(unmapped(leaf), few)

@@ -90,7 +90,9 @@ class StreamFeed(Feed):
             data = weigh_classes(data, self._class_weight)
         lengths = {len(leaf) for _, leaf in leaves(tuple(unpack(data)))}
         if len(lengths) != 1:
-            raise ValueError(f"a batch of the iterable has parts with different numbers of rows: {sorted(lengths)}")
+            raise ValueError(
+                f"a batch of the iterable has parts with different numbers of rows: {sorted(lengths)}"
+            )
         return self._keep(data, lengths.pop())
 
     def _keep(self, data: tuple[Any, ...], rows: int) -> Batch:

@@ -1,4 +1,4 @@
-"""One flat buffer for all parameters of a model, or all their gradients: what is reduced, broadcast and updated at once."""
+"""One flat buffer for all parameters of a model, or for all their gradients: what is sent and updated at once."""
 
 from collections.abc import Sequence
 

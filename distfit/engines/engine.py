@@ -141,7 +141,9 @@ class Engine(ABC):
         """Zero the gradients that no backward pass wrote to, as on a rank without rows."""
 
     @abstractmethod
-    def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss) -> Evaluated:
+    def compute_gradients(
+        self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss
+    ) -> Evaluated:
         """Add the gradients of this rank's rows, summed over them, to the gradient arena."""
 
     @abstractmethod

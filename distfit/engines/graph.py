@@ -64,10 +64,14 @@ class Graph:
             own = node.layer.trainable and any(p.trainable for p in node.layer.parameters)
             output = made_by[id(node)]
             trained[output] = before or own
-            self.operations.append(Operation(node.layer, sources, output, node.several, before or own, before))
+            self.operations.append(
+                Operation(node.layer, sources, output, node.several, before or own, before)
+            )
         self.output_slots = [slot(tensor) for tensor in self.outputs]
 
-    def forward(self, arrays: list[np.ndarray], contexts: list[Context]) -> tuple[list[np.ndarray], list[Any]]:
+    def forward(
+        self, arrays: list[np.ndarray], contexts: list[Context]
+    ) -> tuple[list[np.ndarray], list[Any]]:
         """Run all layers.
 
         Args:

@@ -27,7 +27,9 @@ class NumpyEngine(Engine):
         single: True where the model has one output, which is then no list.
     """
 
-    def __init__(self, inputs: list[Tensor], outputs: list[Tensor], seed: int, *, single: bool = True) -> None:
+    def __init__(
+        self, inputs: list[Tensor], outputs: list[Tensor], seed: int, *, single: bool = True
+    ) -> None:
         self.graph = Graph(inputs, outputs)
         self.single = single
         self._optimizer: Optimizer | None = None
@@ -90,7 +92,11 @@ class NumpyEngine(Engine):
     def _segments(self, arena: Arena) -> list[Segment]:
         starts = {id(p): start for p, start in zip(self._parameters, arena.starts, strict=True)}
         self._trained = [
-            (layer, p) for layer in self.graph.layers if layer.trainable for p in layer.parameters if p.trainable
+            (layer, p)
+            for layer in self.graph.layers
+            if layer.trainable
+            for p in layer.parameters
+            if p.trainable
         ]
         self._regularized = [p for _, p in self._trained if p.regularizer is not None]
         return [
@@ -108,7 +114,9 @@ class NumpyEngine(Engine):
         for parameter in self._parameters:
             parameter.finish_gradient()
 
-    def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss) -> Evaluated:
+    def compute_gradients(
+        self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss
+    ) -> Evaluated:
         outputs, tape = self._forward(x, step)
         y_pred = outputs[0] if self.single else outputs
         value = loss(x, y, y_pred, sample_weight)
@@ -169,7 +177,10 @@ class NumpyEngine(Engine):
         self.graph.operations[layer].layer.absorb_sums(sums)
 
     def describe(self) -> str:
-        return "; ".join(f"{v.name} {v.value.shape} {v.value.dtype}{'' if v.trainable else ' frozen'}" for v in self.variables)
+        return "; ".join(
+            f"{v.name} {v.value.shape} {v.value.dtype}{'' if v.trainable else ' frozen'}"
+            for v in self.variables
+        )
 
 
 def _name_uniquely(layers: list[Layer]) -> None:

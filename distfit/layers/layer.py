@@ -59,7 +59,7 @@ class Layer(Configured, ABC):
         self.parameters: list[Parameter] = []
         self.built = False
 
-    def build(self, input_shape: Any) -> None:  # noqa: B027
+    def build(self, input_shape: Any) -> None:
         """Make the weights, with `add_weight`.
 
         Args:
@@ -85,7 +85,7 @@ class Layer(Configured, ABC):
             input: a list where there are several, None where `context.needs_input_gradient` is False.
         """
 
-    def absorb_sums(self, sums: np.ndarray) -> None:  # noqa: B027
+    def absorb_sums(self, sums: np.ndarray) -> None:
         """Take what `Context.sum_over_batch` gave in `forward`, on a rank without rows.
 
         Such a rank calls no `forward`. A layer that keeps statistics of the global batch updates them here, from
@@ -131,9 +131,11 @@ class Layer(Configured, ABC):
         tensors = tensors_of(inputs)
         input_shape = shapes_of(inputs)
         self.ensure_built(input_shape)
-        return Tensor(self.output_shape(input_shape), Node(self, tensors, several=isinstance(inputs, (list, tuple))))
+        return Tensor(
+            self.output_shape(input_shape), Node(self, tensors, several=isinstance(inputs, (list, tuple)))
+        )
 
 
 def snake_case(name: str) -> str:
-    """Turn ``BatchNormalization`` into ``batch_normalization``, as Keras names layers."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    """Turn ``BatchNormalization`` into ``batch_normalization`` and ``Conv2D`` into ``conv2d``, as Keras does."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -113,7 +113,7 @@ class AveragePooling2D(Pooling2D):
 
     def _sums(self, images: np.ndarray) -> np.ndarray:
         first, *others = self.windows.places(self.windows.pad(images, 0.0))
-        total = first.copy()
+        total = np.array(first)
         for view in others:
             total += view
         return total

@@ -31,7 +31,7 @@ class L1(Regularizer):
         return self.l1 * float(np.abs(weight).sum(dtype=np.float64))
 
     def gradient(self, weight: np.ndarray) -> np.ndarray:
-        return self.l1 * np.sign(weight)
+        return np.asarray(self.l1 * np.sign(weight))
 
 
 class L2(Regularizer):
@@ -44,7 +44,7 @@ class L2(Regularizer):
         return self.l2 * float(np.square(weight).sum(dtype=np.float64))
 
     def gradient(self, weight: np.ndarray) -> np.ndarray:
-        return (2 * self.l2) * weight
+        return np.asarray((2 * self.l2) * weight)
 
 
 class L1L2(Regularizer):
@@ -58,7 +58,7 @@ class L1L2(Regularizer):
         return self.l1.penalty(weight) + self.l2.penalty(weight)
 
     def gradient(self, weight: np.ndarray) -> np.ndarray:
-        return self.l1.gradient(weight) + self.l2.gradient(weight)
+        return np.asarray(self.l1.gradient(weight) + self.l2.gradient(weight))
 
 
 KNOWN = {"l1": L1, "l2": L2, "l1_l2": L1L2}

@@ -84,7 +84,7 @@ def fit(
             training, validation_inputs = split_validation(training, validation_split)
         batching = Batching(batch_size, steps_per_epoch, shuffle=shuffle, training=True)
         validation_batching = Batching(validation_batch_size or batch_size, validation_steps)
-        settings = {
+        settings: dict[str, object] = {
             "the optimizer": (type(compiled.optimizer).__name__, self.optimizer_numbers()),
             "epochs": (initial_epoch, epochs),
             "steps_per_execution and gradient_accumulation_steps": (
@@ -93,11 +93,15 @@ def fit(
             ),
         }
         start = begin(
-            self, {"": (training, batching), "validation ": (validation_inputs, validation_batching)}, settings
+            self,
+            {"": (training, batching), "validation ": (validation_inputs, validation_batching)},
+            settings,
         )
         feed = start.feeds[""]
         verbose = start.verbose(verbose)
-        listed = callback_list(self, callbacks, verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size)
+        listed = callback_list(
+            self, callbacks, verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
+        )
         if verbose:
             self.comm.announce(listed.places())
         fit_loop(
@@ -148,7 +152,13 @@ def evaluate(
         start = begin(self, {"": (inputs, Batching(batch_size, steps))}, {})
         feed = start.feeds[""]
         listed = callback_list(
-            self, callbacks, start.verbose(verbose), history=False, epochs=1, steps=feed.steps, batch_size=batch_size
+            self,
+            callbacks,
+            start.verbose(verbose),
+            history=False,
+            epochs=1,
+            steps=feed.steps,
+            batch_size=batch_size,
         )
         logs = evaluate_loop(
             self, feed, listed, partial(check_together, inputs=inputs, comm=self.comm.current)
@@ -196,7 +206,13 @@ def predict(
         start = begin(self, {"": (inputs, Batching(batch_size, steps))}, {"gather": gather})
         feed = start.feeds[""]
         listed = callback_list(
-            self, callbacks, start.verbose(verbose), history=False, epochs=1, steps=feed.steps, batch_size=batch_size
+            self,
+            callbacks,
+            start.verbose(verbose),
+            history=False,
+            epochs=1,
+            steps=feed.steps,
+            batch_size=batch_size,
         )
         comm = self.comm.current
         rows = predict_loop(self, feed, listed, partial(check_together, inputs=inputs, comm=comm))

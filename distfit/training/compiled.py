@@ -75,7 +75,9 @@ class Compiled:
         names = [metric.name for metric in [*plain, *weighted]]
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
-            raise ValueError(f"two metrics have the name {', '.join(sorted(repeated))}: give them a name= that differs")
+            raise ValueError(
+                f"two metrics have the name {', '.join(sorted(repeated))}: give them a name= that differs"
+            )
         return plain, weighted
 
     def scores(self, output_shape: tuple[int, ...]) -> Scores:

@@ -61,7 +61,8 @@ def graph_of(config: dict[str, Any], custom_objects: Mapping[str, Any]) -> tuple
     """
     if config["format_version"] > FORMAT_VERSION:
         raise ValueError(
-            f"the model was saved in format {config['format_version']}, and this distfit knows {FORMAT_VERSION}: update it"
+            f"the model was saved in format {config['format_version']}, but this distfit knows {FORMAT_VERSION}:"
+            " update it"
         )
     layers: list[Layer] = []
     for written in config["layers"]:
@@ -116,5 +117,7 @@ def read(written: Any, custom_objects: Mapping[str, Any]) -> Any:
     elif module.split(".")[0] == "distfit":
         cls = getattr(importlib.import_module(module), name)
     else:
-        raise ValueError(f"the model uses {name} of {module}: load_model(..., custom_objects={{{name!r}: {name}}})")
+        raise ValueError(
+            f"the model uses {name} of {module}: load_model(..., custom_objects={{{name!r}: {name}}})"
+        )
     return cls.from_config({key: read(value, custom_objects) for key, value in written["config"].items()})

@@ -67,7 +67,9 @@ def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communi
         partition = EvenPartition(comm.rank, comm.size)
     if total == 0:
         raise ValueError("the data set is empty: x has no rows on any rank")
-    batch_size = batching.batch_size or (-(-total // batching.steps) if batching.steps else DEFAULT_BATCH_SIZE)
+    batch_size = batching.batch_size or (
+        -(-total // batching.steps) if batching.steps else DEFAULT_BATCH_SIZE
+    )
     if batching.training and batch_size < _FEW_ROWS * comm.size:
         comm.announce(
             f"batch_size={batch_size} is that of all {comm.size} ranks together: {batch_size / comm.size:.3g} rows each"
@@ -92,8 +94,8 @@ def check_local(inputs: Inputs, comm: Communicator, whole: Communicator) -> None
     """
     if inputs.local and comm is not whole:
         raise CollectiveInRootHook(
-            "a LocalPart is this rank's part of the data of all ranks, but only this rank is here. Evaluate it where all"
-            " ranks do: in a callback with ranks = 'all', or behind fit"
+            "a LocalPart is this rank's part of the data of all ranks, but only this rank is here. Evaluate it where"
+            " all ranks do: in a callback with ranks = 'all', or behind fit"
         )
 
 
@@ -107,6 +109,6 @@ def check_together(has_next: int, inputs: Inputs, comm: Communicator) -> None:
     """
     if not inputs.local and 0 < has_next < comm.size:
         raise DataMismatch(
-            f"the iterable has ended on {comm.size - has_next} of {comm.size} ranks, but not on the others. It has to yield"
-            " the same global batches on all ranks; a stream of each rank's own goes into data.LocalPart"
+            f"the iterable has ended on {comm.size - has_next} of {comm.size} ranks, but not on the others. It has to"
+            " yield the same global batches on all ranks; a stream of each rank's own goes into data.LocalPart"
         )

@@ -44,11 +44,15 @@ def load_model(
         whole.on_root(fetch)
         arrays, metadata = whole.current.broadcast_object(content[0])
         if "distfit" not in metadata:
-            raise ValueError(f"{os.fspath(filepath)} holds no model: load_weights reads a file of weights alone")
+            raise ValueError(
+                f"{os.fspath(filepath)} holds no model: load_weights reads a file of weights alone"
+            )
         config = json.loads(metadata["distfit"])
         custom = custom_objects or {}
         inputs, outputs = graph_of(config, custom)
-        model = Model(inputs, outputs[0] if config["single_output"] else outputs, name=config["name"], comm=comm)
+        model = Model(
+            inputs, outputs[0] if config["single_output"] else outputs, name=config["name"], comm=comm
+        )
         for variable in model.engine.variables:
             variable.assign(arrays[variable.name])
         model.progress.seed, model.progress.step = config["progress"]["seed"], config["progress"]["step"]

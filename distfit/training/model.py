@@ -234,7 +234,9 @@ class Model:
             NotCompiled: before `compile`.
         """
         if self._compiled is None:
-            raise NotCompiled("the model has no loss and no optimizer yet: call compile(optimizer=..., loss=...) first")
+            raise NotCompiled(
+                "the model has no loss and no optimizer yet: call compile(optimizer=..., loss=...) first"
+            )
         return self._compiled
 
     @property

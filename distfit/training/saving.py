@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -47,7 +47,9 @@ def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: b
     Ranks: every rank together; root reads, and its weights are shared. In a solo block this rank alone.
     """
     with self.comm.operation("load_weights"):
-        self.comm.on_root(lambda: _assign(self, read_arrays(filepath)[0], os.fspath(filepath), skip=skip_mismatch))
+        self.comm.on_root(
+            lambda: _assign(self, read_arrays(filepath)[0], os.fspath(filepath), skip=skip_mismatch)
+        )
     with self.comm.operation("load_weights: sharing"):
         # A second operation: root's error has reached all ranks before the weights are sent.
         self.broadcast_weights(self.comm.current)
@@ -73,7 +75,9 @@ def save(self: Model, filepath: str | os.PathLike[str], overwrite: bool = True) 
 
 def _save(model: Model, filepath: str | os.PathLike[str], *, overwrite: bool) -> None:
     if not str(filepath).endswith(".safetensors"):
-        raise ValueError(f"a model is saved to a file that ends in .safetensors. Received: {os.fspath(filepath)}")
+        raise ValueError(
+            f"a model is saved to a file that ends in .safetensors. Received: {os.fspath(filepath)}"
+        )
     arrays = _weights(model)
     optimizer = model.optimizer
     if optimizer is not None:
@@ -86,7 +90,11 @@ def _weights(model: Model) -> dict[str, np.ndarray]:
 
 
 def _write(
-    filepath: str | os.PathLike[str], arrays: dict[str, np.ndarray], metadata: dict[str, str], *, overwrite: bool
+    filepath: str | os.PathLike[str],
+    arrays: dict[str, np.ndarray],
+    metadata: dict[str, str],
+    *,
+    overwrite: bool,
 ) -> None:
     if not overwrite and Path(filepath).exists():
         raise FileExistsError(f"{os.fspath(filepath)} is there already, and overwrite=False")

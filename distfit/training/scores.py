@@ -118,4 +118,6 @@ class Scores:
 
     def _result(self, metric: Metric, places: dict[str, slice]) -> Any:
         shapes = metric.fields
-        return metric.compute({name: self._sums[place].reshape(shapes[name].shape) for name, place in places.items()})
+        return metric.compute(
+            {name: self._sums[place].reshape(shapes[name].shape) for name, place in places.items()}
+        )

@@ -72,7 +72,9 @@ class Sequential(Model):
         if not self._chain:
             raise ValueError("the Sequential has no layers: add some")
         if len(row_shapes) != 1:
-            raise ValueError(f"a Sequential takes one input. Received: {len(row_shapes)}. See Model(inputs, outputs)")
+            raise ValueError(
+                f"a Sequential takes one input. Received: {len(row_shapes)}. See Model(inputs, outputs)"
+            )
         self._input = Input(row_shapes[0])
         self._connect()
 

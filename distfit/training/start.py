@@ -73,10 +73,15 @@ def begin(
         check_local(inputs, comm, model.comm)
         if inputs.source is not None:
             model.prepare(inputs.source.row_shapes())
-    settings = {**settings, **{f"{name}batch_size and steps": batching for name, (_, batching) in present.items()}}
+    settings = {
+        **settings,
+        **{f"{name}batch_size and steps": batching for name, (_, batching) in present.items()},
+    }
     described = agree_on_start(model, comm, {name: inputs for name, (inputs, _) in present.items()}, settings)
     feeds = {
-        name: make_feed(inputs, [one.rows.get(name, 0) for one in described], batching, comm, model.progress.seed)
+        name: make_feed(
+            inputs, [one.rows.get(name, 0) for one in described], batching, comm, model.progress.seed
+        )
         for name, (inputs, batching) in present.items()
     }
     return Start(feeds, described[0].terminal)
@@ -149,8 +154,8 @@ def _compare(root: Description, other: Description, rank: int) -> None:
         here, there = root.same.get(name, "missing"), other.same.get(name, "missing")
         if here != there:
             raise DataMismatch(
-                f"ranks differ in {name}:\n    rank 0 has {_short(here)}\n    rank {rank} has {_short(there)}\nAll ranks"
-                " have to be given the same; data of which each rank holds its own part go into data.LocalPart"
+                f"ranks differ in {name}:\n    rank 0 has {_short(here)}\n    rank {rank} has {_short(there)}\nAll"
+                " ranks have to be given the same; data of which each rank holds its own part go into data.LocalPart"
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -60,7 +60,9 @@ def test_step(model: Model, batch: Batch, scores: Scores) -> Agreed:
     return agreed
 
 
-def agree_on_step(model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray]) -> Agreed:
+def agree_on_step(
+    model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray]
+) -> Agreed:
     """Do this rank's part of a step, and agree on it.
 
     A rank without rows calls no layer and no code of the user's. It does not know which sums the others' layers will
@@ -111,7 +113,8 @@ def training_step(model: Model, comm: Communicator, batch: Batch) -> Step:
 
     def sum_over_batch(layer: int, array: np.ndarray, backward: bool) -> np.ndarray:
         phase = Phase.BACKWARD_SUMS if backward else Phase.FORWARD_SUMS
-        return comm.agreement.agree(phase, array, key=layer).sums.copy()
+        sums: np.ndarray = comm.agreement.agree(phase, array, key=layer).sums.copy()
+        return sums
 
     progress = model.progress
     return Step(True, progress.seed, progress.step, batch.rows, batch.first_row, sum_over_batch)
@@ -120,7 +123,7 @@ def training_step(model: Model, comm: Communicator, batch: Batch) -> Step:
 def inference_step(model: Model, batch: Batch) -> Step:
     """Return what the engine may know of a step of evaluation or prediction: layers sum over nothing there."""
 
-    def sum_over_batch(layer: int, array: np.ndarray, backward: bool) -> Any:  # noqa: ARG001
+    def sum_over_batch(layer: int, array: np.ndarray, backward: bool) -> np.ndarray:  # noqa: ARG001
         return array
 
     return Step(False, model.progress.seed, 0, batch.rows, batch.first_row, sum_over_batch)

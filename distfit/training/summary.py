@@ -20,7 +20,13 @@ def summary(model: Model) -> str:
         count = sum(int(np.prod(p.shape)) for p in layer.parameters)
         total += count
         trainable += sum(int(np.prod(p.shape)) for p in layer.parameters if p.trainable and layer.trainable)
-        rows.append((f"{layer.name} ({type(layer).__name__})", str(("batch", *shapes[layer])).replace("'", ""), f"{count:,}"))
+        rows.append(
+            (
+                f"{layer.name} ({type(layer).__name__})",
+                str(("batch", *shapes[layer])).replace("'", ""),
+                f"{count:,}",
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
     rule = "─" * len(lines[0])

@@ -61,7 +61,8 @@ def read_validation(validation_data: Any) -> Inputs:
     """
     if isinstance(validation_data, LocalPart):
         if isinstance(validation_data.data, (tuple, list)):
-            return read_inputs(*map(LocalPart, validation_data.data))
+            parts: list[Any] = [LocalPart(part) for part in validation_data.data]
+            return read_inputs(*parts)
         return read_inputs(validation_data)
     if not isinstance(validation_data, (tuple, list)):
         return read_inputs(validation_data)

@@ -25,6 +25,4 @@ def lookup(identifier: Any, known: Mapping[str, Callable[..., Any]], kind: str) 
             return known[name]()
     near = difflib.get_close_matches(identifier.lower(), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(
-        f"unknown {kind} {identifier!r}.{hint} Known are: {', '.join(sorted(known))}"
-    )
+    raise ValueError(f"unknown {kind} {identifier!r}.{hint} Known are: {', '.join(sorted(known))}")

@@ -38,4 +38,4 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
             f"class numbers have to lie in [0, {num_classes}). "
             f"Received: from {classes.min()} to {classes.max()}"
         )
-    return np.eye(num_classes, dtype=config.floatx())[classes]
+    return np.asarray(np.eye(num_classes, dtype=config.floatx())[classes])

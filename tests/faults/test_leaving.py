@@ -7,7 +7,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
 from run_mpi import environment, mpiexec
 
 LIMIT_S = 30  # most of it is starting Python on a busy machine
@@ -95,7 +94,9 @@ def test_a_missing_mpi_library_under_a_launcher(tmp_path: Path) -> None:
     blocked = tmp_path / "mpi4py"
     blocked.mkdir()
     (blocked / "__init__.py").write_text("raise ImportError('libmpi.so: cannot open shared object file')")
-    ended = job(tmp_path, body, ranks=2, PYTHONPATH=os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]]))
+    ended = job(
+        tmp_path, body, ranks=2, PYTHONPATH=os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    )
     assert ended.returncode != 0
     assert "pip install 'distfit-mpi[mpich]'" in ended.stderr
     assert "a lonely training" not in ended.stderr

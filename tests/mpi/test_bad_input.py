@@ -41,7 +41,10 @@ def test_bad_arguments(comm: Communicator, args: Any, options: Any, kind: type[E
 @pytest.mark.parametrize(
     ("mine", "text"),
     [
-        (lambda last: (X[:9], Y[:9]) if last else (X, Y), r"ranks differ in x.*\n.*10 of them.*\n.*9 of them"),
+        (
+            lambda last: (X[:9], Y[:9]) if last else (X, Y),
+            r"ranks differ in x.*\n.*10 of them.*\n.*9 of them",
+        ),
         (lambda last: (X, Y + 1 if last else Y), r"ranks differ in y"),
         (lambda last: (X.astype("float32") if last else X, Y), r"float64.*\n.*float32"),
     ],

@@ -5,7 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.equivalence import BATCH, TOLERANCE, Trained, assert_same, augmented, conv_net, fitted, floatx, images, mlp
+from support.equivalence import (
+    BATCH,
+    TOLERANCE,
+    Trained,
+    assert_same,
+    augmented,
+    conv_net,
+    fitted,
+    floatx,
+    images,
+    mlp,
+)
 
 from distfit import data, losses, optimizers, utils
 from distfit.comm import Communicator
@@ -53,12 +64,16 @@ def train_on_parts(comm: Communicator, sizes: list[int]) -> Trained:
     with floatx("float64"):
         utils.set_random_seed(3)
         model = mlp(comm)
-        model.compile(optimizer="adam", loss=losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["acc"])
+        model.compile(
+            optimizer="adam", loss=losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["acc"]
+        )
         x, y = images(sum(sizes))
         if comm.size > 1:
             start = sum(sizes[: comm.rank])
             part = slice(start, start + sizes[comm.rank])
-            return fitted(model, data.LocalPart(x[part]), data.LocalPart(y[part]), batch_size=BATCH, epochs=EPOCHS)
+            return fitted(
+                model, data.LocalPart(x[part]), data.LocalPart(y[part]), batch_size=BATCH, epochs=EPOCHS
+            )
         return fitted(model, x, y, batch_size=BATCH, epochs=EPOCHS)
 
 
@@ -73,7 +88,9 @@ def train_on_a_stream(comm: Communicator) -> Trained:
     with floatx("float64"):
         utils.set_random_seed(3)
         model = mlp(comm)
-        model.compile(optimizer="sgd", loss=losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["acc"])
+        model.compile(
+            optimizer="sgd", loss=losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["acc"]
+        )
         x, y = images(200)
         batches = [(x[i : i + 32], y[i : i + 32]) for i in range(0, 200, 32)]
         return fitted(model, Stream(batches), epochs=2)

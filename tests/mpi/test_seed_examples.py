@@ -15,15 +15,14 @@ def test_a_callback_of_ones_own(comm: Communicator) -> None:
     training_finished = False
 
     class MyCallback(Callback):
-      def on_train_end(self, logs=None):
-        global training_finished
-        training_finished = True
-    model = Sequential([
-        layers.Dense(1, input_shape=(1,))])
+        def on_train_end(self, logs=None):
+            global training_finished
+            training_finished = True
+
+    model = Sequential([layers.Dense(1, input_shape=(1,))])
     model._comm = comm  # the test's ranks instead of all
-    model.compile(loss='mean_squared_error')
-    model.fit(np.array([[1.0]]), np.array([[1.0]]),
-              callbacks=[MyCallback()])
+    model.compile(loss="mean_squared_error")
+    model.fit(np.array([[1.0]]), np.array([[1.0]]), callbacks=[MyCallback()])
     assert training_finished == True  # noqa: E712
 
 

@@ -1,0 +1,34 @@
+"""What happened, epoch by epoch: the callback that `fit` returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distfit.callbacks.callback import Callback, Logs
+
+
+class History(Callback):
+    """Records the logs of each epoch. `fit` adds one behind the user's callbacks, and returns it.
+
+    Attributes:
+        epoch: the epochs' numbers, of the last `fit`.
+        history: a list of values for each key of the logs; of all fits that used this object.
+
+    Ranks: all; equal on each of them.
+    """
+
+    def __init__(self) -> None:
+        self.epoch: list[int] = []
+        self.history: dict[str, list[Any]] = {}
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        model.history = self
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self.epoch = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for key, value in (logs or {}).items():
+            self.history.setdefault(key, []).append(value)

@@ -1,0 +1,116 @@
+"""Saves the model, or its weights, during training."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+
+from distfit.callbacks.callback import Logs, Ranks
+from distfit.callbacks.monitor import Mode, MonitorCallback
+
+
+class ModelCheckpoint(MonitorCallback):
+    """Saves the model, or its weights, after epochs or batches.
+
+    Args:
+        filepath: of the file, with fields that are filled in: ``{epoch}``, from 1, ``{batch}`` and any key of the logs:
+            ``"out/{epoch:02d}-{val_loss:.3f}.weights.safetensors"``. Folders are made. A name that ends in
+            ``.weights.safetensors`` or ``.weights.npz`` means weights alone, any other ``.safetensors`` the model.
+        monitor: key of the logs that says which is the best.
+        verbose: 1 prints each save.
+        save_best_only: whether only a better value than the best one so far is saved. Where the monitored value is
+            missing, there is a warning, and it is saved, as in Keras.
+        save_weights_only: whether weights alone are saved; implied by such a name.
+        mode: ``"min"``, ``"max"``, or ``"auto"`` by the metric.
+        save_freq: ``"epoch"``, or a number of batches, counted across epochs.
+        initial_value_threshold: a value that has to be beaten, too.
+
+    Unlike Keras's, a number as `save_freq` works with `save_best_only`: batch logs are aggregated over all ranks.
+
+    Example:
+        >>> from distfit import callbacks
+        >>> saving = callbacks.ModelCheckpoint("out/{epoch}.weights.safetensors")
+        >>> saving.save_weights_only
+        True
+
+    Ranks: root writes; each file is whole or absent, and an error in writing is an error on all ranks.
+    """
+
+    ranks: Ranks = "root"
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: Mode = "auto",
+        save_freq: Literal["epoch"] | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, initial_value_threshold)
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only or ".weights." in os.path.basename(self.filepath)
+        if save_freq != "epoch" and (isinstance(save_freq, (bool, str)) or save_freq < 1):
+            raise ValueError(f"save_freq is 'epoch' or a number of batches. Received: {save_freq!r}")
+        self.save_freq = save_freq
+        self._epoch = 0
+        self._batches = 0
+        self._last_batch = -1
+        if save_freq != "epoch":
+            self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self._batches = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self._epoch = epoch
+        self._last_batch = -1
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(logs or {}, epoch=epoch + 1)
+
+    def _after_batch(self, batch: int, logs: Logs | None = None) -> None:
+        # One call stands for several batches where `steps_per_execution` says so.
+        before = self._batches
+        self._batches += batch - self._last_batch
+        self._last_batch = batch
+        every = int(self.save_freq)
+        if self._batches // every > before // every:
+            self._save(logs or {}, epoch=self._epoch + 1, batch=batch + 1)
+
+    def _save(self, logs: Logs, **numbers: int) -> None:
+        if self.save_best_only and not self._is_best(logs):
+            return
+        try:
+            path = self.filepath.format(**numbers, **logs)
+        except KeyError as error:
+            known = ", ".join([*numbers, *logs])
+            raise KeyError(f"{self.filepath!r} has the field {error}, but the logs have: {known}") from None
+        if self.save_weights_only:
+            self.model.save_weights(path)
+        else:
+            self.model.save(path)
+        if self.verbose:
+            print(f"Epoch {self._epoch + 1}: saved {path}")  # noqa: T201
+
+    def _is_best(self, logs: Logs) -> bool:
+        value: Any = self.monitor.value(logs)
+        if value is None or np.ndim(value):
+            if value is not None:
+                warnings.warn(
+                    f"the monitored {self.monitor.key!r} is no single number; the model is saved",
+                    stacklevel=4,
+                )
+            return True
+        if not self.improved(value, self.best):
+            return False
+        self.best = value
+        return True

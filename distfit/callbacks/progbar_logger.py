@@ -1,0 +1,108 @@
+"""Shows on root how far training has come: a progress bar, or a line for each epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from distfit.callbacks.callback import Callback, Logs, Ranks
+
+
+class ProgbarLogger(Callback):
+    """Shows how far training has come.
+
+    With ``verbose=1`` it draws a bar, which takes a batch hook and so one more small message a step; with ``verbose=2``
+    it prints one line for each epoch, and costs nothing in between. ``verbose="auto"`` means the bar on a terminal, and
+    lines elsewhere: under `mpirun` the output is no terminal.
+
+    Ranks: root. Which hooks it has follows from `verbose` alone, so that it is the same on all ranks.
+    """
+
+    ranks: Ranks = "root"
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._in_fit = False
+        self._epoch = 0
+        self._start_s = 0.0
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        super().set_params(params)
+        drawn = params.get("verbose", 1) == 1
+        for phase in ("train", "test", "predict"):
+            name = f"on_{phase}_batch_end"
+            if drawn:
+                setattr(self, name, self._draw)
+            else:
+                vars(self).pop(name, None)
+
+    @property
+    def _drawn(self) -> bool:
+        return bool(self.params) and (self.params or {}).get("verbose", 1) == 1
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self._in_fit = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self._in_fit = False
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self._epoch = epoch
+        self._open(self._title())
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self._close(self._title(), logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        if not self._in_fit:
+            self._open("Evaluate")
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        if not self._in_fit:
+            self._close("Evaluate", logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self._open("Predict")
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._close("Predict", logs)
+
+    def _title(self) -> str:
+        return f"Epoch {self._epoch + 1}/{(self.params or {}).get('epochs', '?')}"
+
+    def _open(self, title: str) -> None:
+        self._start_s = time.perf_counter()
+        self._at_validation = False
+        if self._drawn:
+            self._bar = tqdm(
+                total=(self.params or {}).get("steps"),
+                desc=title,
+                unit="batch",
+                file=sys.stdout,
+                leave=False,
+                disable=None,  # where that is no terminal
+            )
+
+    def _draw(self, batch: int, logs: Logs | None = None) -> None:
+        if (
+            self._bar is None or batch + 1 <= self._bar.n
+        ):  # the batches of a validation have no bar of their own
+            return
+        self._bar.set_postfix_str(_values(logs), refresh=False)
+        self._bar.update(batch + 1 - self._bar.n)
+
+    def _close(self, title: str, logs: Logs | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        seconds = time.perf_counter() - self._start_s
+        print(" - ".join(filter(None, [title, f"{seconds:.1f}s", _values(logs)])), flush=True)  # noqa: T201
+
+
+def _values(logs: Logs | None) -> str:
+    numbers = {key: value for key, value in (logs or {}).items() if np.ndim(value) == 0}
+    return " - ".join(f"{key}: {value:.4g}" for key, value in numbers.items())
