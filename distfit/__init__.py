@@ -6,6 +6,8 @@ Everything is loaded when it is first used, so that `import distfit` is cheap, a
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from distfit._installation import check_alone
+
 if TYPE_CHECKING:
     from distfit import (
         callbacks,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from distfit.training import Model, Sequential, load_model
 
 __version__ = "0.1.0"
+
+check_alone()
 
 _FROM_MODULE = {
     "Model": "training",

@@ -89,7 +89,7 @@ class ProgbarLogger(Callback):
 
     def _draw(self, batch: int, logs: Logs | None = None) -> None:
         if (
-            self._bar is None or batch + 1 <= self._bar.n
+            self._bar is None or self._bar.disable or batch + 1 <= self._bar.n
         ):  # the batches of a validation have no bar of their own
             return
         self._bar.set_postfix_str(_values(logs), refresh=False)

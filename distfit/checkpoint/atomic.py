@@ -22,12 +22,20 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         write(unfinished)
+        unfinished.chmod(0o666 & ~_umask())  # some libraries write files that only their owner may read
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         unfinished.replace(target)
         _sync_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Return the process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -49,6 +49,7 @@ class Communicator:
         self.size = transport.size
         self.host = transport.host
         self._solo: list[str] = []
+        self._announced: set[str] = set()
         if self.size > 1:
             leaving.register(id(self), lambda: self.agreement)
 
@@ -125,11 +126,12 @@ class Communicator:
             print(*values, **{"flush": True, **options})  # noqa: T201
 
     def announce(self, text: str) -> None:
-        """Let root say something that is true of several ranks only; a rank that trains alone says nothing.
+        """Let root say something that is true of several ranks only, once; a rank that trains alone says nothing.
 
         Ranks: local; any may call it, root prints.
         """
-        if self.is_root and self.size > 1:
+        if self.is_root and self.size > 1 and text not in self._announced:
+            self._announced.add(text)
             print(f"distfit: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
     # -- agreeing ---------------------------------------------------------------------------------------------------
