@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from distfit.callbacks.callback import Logs
-from distfit.comm import Communicator, Phase, key_of
+from distfit.comm import Communicator, Phase, key_of, pack, unpack
 
 _WEIGHTS, _NUMBERS, _LOGS = 1, 2, 4
+
+
+class SharedState(Protocol):
+    """What a model's ranks hold equal copies of; see `distfit.training.shared_state`."""
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever a user writes a weight."""
+
+    def numbers(self) -> dict[str, float]:
+        """Return the optimizer's numbers that callbacks may change."""
+
+    def set_numbers(self, numbers: dict[str, float]) -> None:
+        """Set what `numbers` returned."""
+
+    def broadcast(self, comm: Communicator) -> None:
+        """Continue from root's copy."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A model of distfit's. In a loop of one's own there may be another one, or none: then nothing of it is agreed."""
+
+    shared_state: SharedState
+
+
 _FLAGS = ("stop_training", "stop_evaluating", "stop_predicting")
 
 
@@ -32,7 +58,9 @@ def before(model: Any) -> Before:
 
     Ranks: local.
     """
-    return Before(model.weights_version, model.optimizer_numbers())
+    if not isinstance(model, Shared):
+        return Before(0, {})
+    return Before(model.shared_state.version, model.shared_state.numbers())
 
 
 def settle(
@@ -55,29 +83,32 @@ def settle(
 
     Ranks: every rank; one small message, and root's weights or logs if they changed.
     """
-    numbers = model.optimizer_numbers()
+    now = before(model)
+    numbers = now.numbers
     changed = 0
     if comm.is_root:
-        changed |= _WEIGHTS * (model.weights_version != was.version)
+        changed |= _WEIGHTS * (now.version != was.version)
         changed |= _NUMBERS * (numbers != was.numbers)
         changed |= _LOGS * bool(root_logs)
+    packed = pack(root_logs)  # before the agreement: what cannot be sent is an error of this rank, for all
+    flags = [bool(getattr(model, flag, False)) for flag in _FLAGS]
     payload = np.zeros(len(_FLAGS) + len(numbers))
-    payload[: len(_FLAGS)] = [getattr(model, flag) for flag in _FLAGS]
+    payload[: len(_FLAGS)] = flags
     if comm.is_root:
         payload[len(_FLAGS) :] = list(numbers.values())
     agreed = comm.agreement.agree(
-        Phase.HOOKS, payload, key=key_of(hook), name=hook, changed=changed, stop=model.stop_training
+        Phase.HOOKS, payload, key=key_of(hook), name=hook, changed=changed, stop=flags[0]
     )
     for flag, count in zip(_FLAGS, agreed.sums, strict=False):
-        if count:
+        if count and model is not None:
             setattr(model, flag, True)
-    if agreed.stop:
+    if agreed.stop and model is not None:
         model.stop_training = True
     new_numbers = dict(zip(numbers, agreed.sums[len(_FLAGS) :].tolist(), strict=True))
     # What follows was announced to all ranks, and none of it can fail on one of them alone.
     if agreed.changed & _WEIGHTS:
-        model.broadcast_weights(comm)
+        model.shared_state.broadcast(comm)
     if agreed.changed & _LOGS:
-        logs.update(comm.transport.broadcast_object(root_logs))
+        logs.update(unpack(comm.transport.broadcast_bytes(packed)))
     if agreed.changed & _NUMBERS or numbers != was.numbers:
-        model.set_optimizer_numbers(new_numbers)
+        model.shared_state.set_numbers(new_numbers)

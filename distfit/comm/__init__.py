@@ -2,6 +2,7 @@
 
 from distfit.comm.agreement import CAPACITY, Agreed
 from distfit.comm.communicator import Communicator
+from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase, key_of
 
-__all__ = ["CAPACITY", "Agreed", "Communicator", "Phase", "key_of"]
+__all__ = ["CAPACITY", "Agreed", "Communicator", "Phase", "key_of", "pack", "unpack"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from distfit.comm import failure, phase, signals
 from distfit.comm.call_site import call_site
+from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase
 from distfit.comm.transport import Transport
 from distfit.errors import RankLeft, RanksDiverged
@@ -151,7 +152,7 @@ class Agreement:
         if self._left:
             return
         self._exchange(None, _NOTHING, 0, False, False, 0, failed=True)
-        self._transport.all_gather_object(own)
+        self._transport.all_gather_bytes(pack(own))
 
     def _exchange(
         self,
@@ -181,7 +182,8 @@ class Agreement:
         return header
 
     def _raise_failures(self) -> NoReturn:
-        reports = [r for r in self._transport.all_gather_object(None) if r is not None]
+        gathered = map(unpack, self._transport.all_gather_bytes(pack(None)))
+        reports = [report for report in gathered if report is not None]
         error = failure.remote_error(reports)
         failure.mark_agreed(error)
         raise error
@@ -189,7 +191,7 @@ class Agreement:
     def _raise_divergence(self, at: Phase | None, key: int, name: str) -> NoReturn:
         line = "" if at is Phase.LEAVING else f", at {call_site()}"
         where = None if at is None else (int(at), phase.describe(at, key, name) + line)
-        places = self._transport.all_gather_object(where)
+        places = map(unpack, self._transport.all_gather_bytes(pack(where)))
         known = [(rank, *place) for rank, place in enumerate(places) if place is not None]
         lines = "\n".join(f"    rank {rank} {text}" for rank, _, text in known)
         left = [rank for rank, number, _ in known if number == Phase.LEAVING]

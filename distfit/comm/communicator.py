@@ -15,6 +15,7 @@ from distfit.comm.agreement import Agreed, Agreement
 from distfit.comm.call_site import call_site
 from distfit.comm.lone import LoneTransport
 from distfit.comm.operation import Guard, Operation
+from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase, key_of
 from distfit.comm.threads import limit_blas_threads
 from distfit.comm.transport import Reduction, Transport
@@ -248,8 +249,9 @@ class Communicator:
 
         Ranks: every rank; one small message and the object.
         """
+        packed = pack(value)
         self._agree_on("broadcast_object")
-        received: T = self.transport.broadcast_object(value, root)
+        received: T = unpack(self.transport.broadcast_bytes(packed, root))
         return received
 
     def all_gather_object(self, value: T) -> list[T]:
@@ -257,8 +259,9 @@ class Communicator:
 
         Ranks: every rank; one small message and the objects.
         """
+        packed = pack(value)
         self._agree_on("all_gather_object")
-        return self.transport.all_gather_object(value)
+        return [unpack(one) for one in self.transport.all_gather_bytes(packed)]
 
     def all_gather(self, part: np.ndarray) -> np.ndarray:
         """Return the ranks' rows one after the other: parts of unequal length along the first axis.

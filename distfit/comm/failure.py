@@ -81,7 +81,9 @@ def _instance(first: FailureReport, text: str) -> RemoteError:
         if original is None:
             continue
         try:
-            made: Any = type(f"Remote{original.__name__}", (RemoteError, original), {"__str__": lambda _: text})
+            made: Any = type(
+                f"Remote{original.__name__}", (RemoteError, original), {"__str__": lambda _: text}
+            )
             error: RemoteError = made.__new__(made, text)
             error.args = (text,)
         except Exception:  # noqa: S112 - a class that cannot be made so: its base can

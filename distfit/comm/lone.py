@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -34,11 +33,11 @@ class LoneTransport(Transport):
     def gather(self, part: np.ndarray, counts: Sequence[int], root: int = 0) -> np.ndarray:  # noqa: ARG002
         return part
 
-    def all_gather_object(self, value: Any) -> list[Any]:
-        return [value]
+    def all_gather_bytes(self, packed: bytes) -> list[bytes]:
+        return [packed]
 
-    def broadcast_object(self, value: Any, root: int = 0) -> Any:  # noqa: ARG002
-        return value
+    def broadcast_bytes(self, packed: bytes, root: int = 0) -> bytes:  # noqa: ARG002
+        return packed
 
     def barrier(self) -> None:
         """Nobody is missing."""

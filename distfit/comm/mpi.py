@@ -103,12 +103,13 @@ class MpiTransport(Transport):
         return received
 
     @_ends_the_job
-    def all_gather_object(self, value: Any) -> list[Any]:
-        return list(self._bulk.allgather(value))
+    def all_gather_bytes(self, packed: bytes) -> list[bytes]:
+        return list(self._bulk.allgather(packed))
 
     @_ends_the_job
-    def broadcast_object(self, value: Any, root: int = 0) -> Any:
-        return self._bulk.bcast(value, root)
+    def broadcast_bytes(self, packed: bytes, root: int = 0) -> bytes:
+        received: bytes = self._bulk.bcast(packed, root)
+        return received
 
     @_ends_the_job
     def barrier(self) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -47,12 +47,12 @@ class Transport(ABC):
         """Like `all_gather`, on root alone; None elsewhere."""
 
     @abstractmethod
-    def all_gather_object(self, value: Any) -> list[Any]:
-        """Return every rank's object, in rank order."""
+    def all_gather_bytes(self, packed: bytes) -> list[bytes]:
+        """Return every rank's bytes, in rank order."""
 
     @abstractmethod
-    def broadcast_object(self, value: Any, root: int = 0) -> Any:
-        """Return root's object."""
+    def broadcast_bytes(self, packed: bytes, root: int = 0) -> bytes:
+        """Return root's bytes."""
 
     @abstractmethod
     def barrier(self) -> None:

@@ -85,7 +85,7 @@ def fit(
         batching = Batching(batch_size, steps_per_epoch, shuffle=shuffle, training=True)
         validation_batching = Batching(validation_batch_size or batch_size, validation_steps)
         settings: dict[str, object] = {
-            "the optimizer": (type(compiled.optimizer).__name__, self.optimizer_numbers()),
+            "the optimizer": (type(compiled.optimizer).__name__, self.shared_state.numbers()),
             "epochs": (initial_epoch, epochs),
             "steps_per_execution and gradient_accumulation_steps": (
                 compiled.steps_per_execution,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distfit.callbacks.logs import AggregatedLogs
-from distfit.comm import Communicator, Phase, key_of
+from distfit.comm import Communicator
 from distfit.data import Batch
 from distfit.engines import Engine, Evaluated, LossValue, NumpyEngine, Step
 from distfit.errors import ModelTorn, NotCompiled
@@ -20,7 +20,7 @@ from distfit.training import calls, on_batch, saving, step
 from distfit.training.compiled import Compiled
 from distfit.training.progress import Progress
 from distfit.training.scores import Scores
-from distfit.training.start import share_weights
+from distfit.training.shared_state import SharedState
 from distfit.training.summary import summary
 from distfit.utils.seeding import random_seed
 
@@ -40,6 +40,7 @@ class Model:
         history: the `History` of the last `fit`.
         scores: the running metrics of the epoch.
         progress: how far training has come.
+        shared_state: what every rank holds an equal copy of.
 
     Example:
         >>> import numpy as np
@@ -75,6 +76,7 @@ class Model:
         self._engine: Engine | None = engine
         seed = random_seed()
         self.progress = Progress(draw_seed() if seed is None else seed)
+        self.shared_state = SharedState(self)
         if outputs is not None:
             self._set_graph(inputs, outputs)
 
@@ -106,6 +108,11 @@ class Model:
 
     def build(self, row_shapes: list[tuple[int, ...]]) -> None:
         """Make the layers' weights for inputs of these row shapes, unless they are there."""
+
+    @property
+    def built(self) -> bool:
+        """Whether the model has weights yet."""
+        return self._engine is not None
 
     @property
     def engine(self) -> Engine:
@@ -306,7 +313,7 @@ class Model:
             if batch.rows:
                 self.prepare([np.shape(batch[0])[1:]])
             self.require_whole()
-            self._share_weights()
+            self.shared_state.share_if_stale()
             return step.train_step(self, batch, self.scores)
 
     def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step) -> Evaluated:
@@ -345,13 +352,6 @@ class Model:
                 " load_weights or set_weights"
             )
 
-    def _share_weights(self) -> None:
-        """Continue from root's weights after a user wrote some, or at the very first step."""
-        if self.engine.version != self.progress.shared_version:
-            name = "sharing root's weights"
-            self.comm.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
-            share_weights(self, self.comm)
-
     def finish_training(self) -> None:
         """Put the averaged weights in place, where the optimizer keeps some.
 
@@ -370,46 +370,3 @@ class Model:
     save_weights = saving.save_weights
     load_weights = saving.load_weights
     save = saving.save
-
-    # -- for callbacks ------------------------------------------------------------------------------------------------
-
-    @property
-    def weights_version(self) -> int:
-        """A number that grows whenever a user writes a weight."""
-        return 0 if self._engine is None else self._engine.version
-
-    def optimizer_numbers(self) -> dict[str, float]:
-        """Return the optimizer's numbers that callbacks may change."""
-        return {} if self._compiled is None else self._compiled.optimizer.numbers()
-
-    def set_optimizer_numbers(self, numbers: dict[str, float]) -> None:
-        """Set the optimizer's numbers.
-
-        Ranks: local, on all ranks alike.
-        """
-        self.compiled.optimizer.set_numbers(numbers)
-
-    def optimizer_scalars(self) -> dict[str, float]:
-        """Return the optimizer's numbers, its count of updates among them."""
-        return {} if self._compiled is None else self._compiled.optimizer.scalars()
-
-    def set_optimizer_scalars(self, scalars: dict[str, float]) -> None:
-        """Set what `optimizer_scalars` returns.
-
-        Ranks: local, on all ranks alike.
-        """
-        if self._compiled is not None and scalars:
-            optimizer = self._compiled.optimizer
-            optimizer.iterations = int(scalars.pop("iterations"))
-            optimizer.set_numbers(scalars)
-
-    def optimizer_slots(self) -> list[np.ndarray]:
-        """Return the optimizer's arrays: what root broadcasts besides the weights."""
-        return [] if self._compiled is None else list(self._compiled.optimizer.state().values())
-
-    def broadcast_weights(self, comm: Communicator) -> None:
-        """Continue from root's weights.
-
-        Ranks: every rank of `comm`, directly after an agreement.
-        """
-        share_weights(self, comm)

@@ -14,7 +14,6 @@ class Progress:
         weight: loss values in them, over all ranks.
         has_next: ranks that see another batch of the epoch.
         torn: True while the weights change, and after an error in that.
-        shared_version: the weights' version that all ranks are known to share, or -1.
     """
 
     seed: int
@@ -23,4 +22,3 @@ class Progress:
     weight: float = 0.0
     has_next: int = 0
     torn: bool = False
-    shared_version: int = -1

@@ -52,7 +52,7 @@ def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: b
         )
     with self.comm.operation("load_weights: sharing"):
         # A second operation: root's error has reached all ranks before the weights are sent.
-        self.broadcast_weights(self.comm.current)
+        self.shared_state.broadcast(self.comm.current)
         self.progress.torn = False
 
 

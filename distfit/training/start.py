@@ -6,8 +6,6 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from distfit.comm import Communicator
 from distfit.data import Feed, Inputs
 from distfit.errors import DataMismatch
@@ -106,8 +104,7 @@ def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object])
         rows[name] = len(inputs.source)
         for array, text in inputs.source.describe(sample=not inputs.local).items():
             same[f"{name}{array}"] = text
-    stale = model.engine.version != model.progress.shared_version
-    return Description(same, rows, stale, sys.stdout.isatty())
+    return Description(same, rows, model.shared_state.stale, sys.stdout.isatty())
 
 
 def agree_on_start(
@@ -127,25 +124,8 @@ def agree_on_start(
     for rank, other in enumerate(described):
         _compare(described[0], other, rank)
     if any(one.stale for one in described):
-        share_weights(model, comm)
+        model.shared_state.broadcast(comm)
     return described
-
-
-def share_weights(model: Model, comm: Communicator) -> None:
-    """Continue from root's weights, seed, and state of the optimizer.
-
-    Ranks: every rank of `comm`, directly after an agreement; the weights, the optimizer's slots, and a few numbers.
-    """
-    scalars = model.optimizer_scalars()
-    numbers = np.array([model.progress.seed, model.progress.step, *scalars.values()], np.float64)
-    comm.transport.broadcast(numbers)
-    comm.transport.broadcast(model.engine.parameters)
-    for slot in model.optimizer_slots():
-        comm.transport.broadcast(slot)
-    model.progress.seed, model.progress.step = map(int, numbers[:2])
-    model.set_optimizer_scalars(dict(zip(scalars, numbers[2:].tolist(), strict=True)))
-    if comm is model.comm:
-        model.progress.shared_version = model.engine.version
 
 
 def _compare(root: Description, other: Description, rank: int) -> None:

@@ -1,5 +1,6 @@
 """Promise 3: what a callback decides holds on every rank, wherever it ran."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -216,3 +217,11 @@ def test_a_key_that_some_ranks_lack_is_an_error_on_all(comm: Communicator) -> No
     hooks = CallbackList([Value()], model=regression(comm))
     with pytest.raises(ValueError, match=r"'extra'.*on rank 0"):
         hooks.on_epoch_end(0, {"loss": 1.0, **({"extra": 2.0} if comm.is_root else {})})
+
+
+def test_a_log_value_that_cannot_be_sent_is_an_error_on_all(comm: Communicator) -> None:
+    def add(model: Any, epoch: int, logs: Any) -> None:
+        logs["lock"] = threading.Lock()
+
+    with pytest.raises(TypeError, match="cannot be sent to other ranks"):
+        fit(comm, [OnRoot("on_epoch_end", add)])

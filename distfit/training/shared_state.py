@@ -1,0 +1,73 @@
+"""What every rank holds an equal copy of, and how root's copy comes to be everybody's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distfit.comm import Communicator, Phase, key_of
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+
+class SharedState:
+    """A model's weights and layer state, its optimizer's arrays and numbers, its seed and its count of steps."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._agreed_version = -1
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever a user writes a weight."""
+        return self._model.engine.version if self._model.built else 0
+
+    @property
+    def stale(self) -> bool:
+        """Whether a user wrote a weight since all ranks last had root's, or they never had."""
+        return self.version != self._agreed_version
+
+    def numbers(self) -> dict[str, float]:
+        """Return the optimizer's numbers that callbacks may change."""
+        optimizer = self._model.optimizer
+        return {} if optimizer is None else dict(optimizer.numbers())
+
+    def set_numbers(self, numbers: dict[str, float]) -> None:
+        """Set what `numbers` returned.
+
+        Ranks: local, on all ranks alike.
+        """
+        if numbers:
+            self._model.optimizer.set_numbers(numbers)
+
+    def share_if_stale(self) -> None:
+        """Continue from root's copy after a user wrote a weight, or at the very first step.
+
+        Ranks: every rank; a small message and the copy, nothing where no rank's copy is stale.
+        """
+        if self.stale:
+            name = "sharing root's weights"
+            self._model.comm.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
+            self.broadcast(self._model.comm)
+
+    def broadcast(self, comm: Communicator) -> None:
+        """Continue from root's copy.
+
+        Ranks: every rank of `comm`, directly after an agreement; the weights, the optimizer's arrays, a few numbers.
+        """
+        model, progress, optimizer = self._model, self._model.progress, self._model.optimizer
+        scalars = {} if optimizer is None else optimizer.scalars()
+        numbers = np.array([progress.seed, progress.step, *scalars.values()], np.float64)
+        comm.transport.broadcast(numbers)
+        comm.transport.broadcast(model.engine.parameters)
+        for slot in {} if optimizer is None else optimizer.state().values():
+            comm.transport.broadcast(slot)
+        progress.seed, progress.step = map(int, numbers[:2])
+        if optimizer is not None:
+            shared = dict(zip(scalars, numbers[2:].tolist(), strict=True))
+            optimizer.iterations = int(shared.pop("iterations"))
+            optimizer.set_numbers(shared)
+        if comm is model.comm:
+            self._agreed_version = self.version
