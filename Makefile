@@ -18,7 +18,9 @@ demo: demo-environment ## train on Fashion-MNIST with one rank, then with two, a
 	@$(STAGE) "README and demo" $(MAKE) --no-print-directory train
 
 train:
-	@$(BIN)/mpiexec -n 1 $(BIN)/python examples/fashion_mnist.py --epochs 2
+	@echo "== 1 rank on one core"
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/mpiexec -n 1 $(BIN)/python examples/fashion_mnist.py --epochs 3
+	@echo "== 2 ranks on two cores"
 	@$(BIN)/mpiexec -n 2 $(BIN)/python examples/fashion_mnist.py --epochs 10
 
 test: test-environment ## check, and run all tests at 1, 2, 3 and 4 ranks
