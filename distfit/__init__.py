@@ -6,7 +6,7 @@ Everything is loaded when it is first used, so that `import distfit` is cheap, a
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from distfit._installation import check_alone
+from distfit._startup import check_alone, leave_with_the_others
 
 if TYPE_CHECKING:
     from distfit import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 check_alone()
+leave_with_the_others()
 
 _FROM_MODULE = {
     "Model": "training",

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import distfit
-from distfit import _installation
+from distfit import _startup
 
 HEAVY = ("mpi4py", "torch", "jax", "keras", "tensorflow", "matplotlib", "sklearn", "numpy", "safetensors", "pooch")
 
@@ -39,6 +39,6 @@ def test_another_name_is_an_attribute_error() -> None:
 
 def test_the_other_project_of_this_name_in_the_same_folder(tmp_path, monkeypatch) -> None:
     (tmp_path / "distfit.py").touch()
-    monkeypatch.setattr(_installation, "__file__", str(tmp_path / "_installation.py"))
+    monkeypatch.setattr(_startup, "__file__", str(tmp_path / "_startup.py"))
     with pytest.raises(ImportError, match="separate environments"):
-        _installation.check_alone()
+        _startup.check_alone()

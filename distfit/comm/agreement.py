@@ -148,7 +148,7 @@ class Agreement:
         Ranks: those that failed; the others are in `agree`, wherever that is.
         """
         own = failure.report(error, self._transport.rank, self._transport.host)
-        failure.mark_agreed(error)
+        failure.mark_agreed(error, self)
         if self._left:
             return
         self._exchange(None, _NOTHING, 0, False, False, 0, failed=True)
@@ -185,7 +185,7 @@ class Agreement:
         gathered = map(unpack, self._transport.all_gather_bytes(pack(None)))
         reports = [report for report in gathered if report is not None]
         error = failure.remote_error(reports)
-        failure.mark_agreed(error)
+        failure.mark_agreed(error, self)
         raise error
 
     def _raise_divergence(self, at: Phase | None, key: int, name: str) -> NoReturn:
@@ -209,7 +209,7 @@ class Agreement:
                 " for all ranks together. For one rank's own work use a callback with ranks = 'root', or"
                 " `with model.solo():`."
             )
-        failure.mark_agreed(error)
+        failure.mark_agreed(error, self)
         raise error
 
 

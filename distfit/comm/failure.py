@@ -104,11 +104,19 @@ def _imported(module: str, name: str) -> type[BaseException] | None:
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
-def mark_agreed(error: BaseException) -> None:
-    """Note on an error that all ranks know of it, so that outer agreements let it pass."""
-    error._distfit_agreed = True  # type: ignore[attr-defined]
+def mark_agreed(error: BaseException, group: object) -> None:
+    """Note on an error that all ranks of a group know of it, so that the group's outer agreements let it pass.
+
+    Those of another group do not: it may have ranks that know nothing yet, as when a solo evaluation fails in a hook
+    for which the other ranks wait.
+    """
+    error._distfit_agreed = (*_agreed(error), group)  # type: ignore[attr-defined]
 
 
-def is_agreed(error: BaseException) -> bool:
-    """Say whether all ranks know of this error already."""
-    return getattr(error, "_distfit_agreed", False)
+def is_agreed(error: BaseException, group: object) -> bool:
+    """Say whether all ranks of a group know of this error already."""
+    return any(known is group for known in _agreed(error))
+
+
+def _agreed(error: BaseException) -> tuple[object, ...]:
+    return getattr(error, "_distfit_agreed", ())

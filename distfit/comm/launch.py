@@ -3,12 +3,12 @@
 import os
 from collections.abc import Mapping
 
+from distfit._startup import RANK_VARIABLES
 from distfit.errors import LaunchError
 
 # Set by launchers for each of their processes. SLURM_NTASKS is not among them: a plain `python` in a batch shell sees
 # it too.
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-_RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PALS_RANKID")
 _SLURM_STEP_SIZE = "SLURM_STEP_NUM_TASKS"
 
 
@@ -19,7 +19,7 @@ def launcher_size(environment: Mapping[str, str] = os.environ) -> int | None:
         LaunchError: if what it says is no number.
     """
     names = [name for name in _SIZES if name in environment]
-    if not names and not any(name in environment for name in _RANKS):
+    if not names and not any(name in environment for name in RANK_VARIABLES):
         names = [_SLURM_STEP_SIZE] if _SLURM_STEP_SIZE in environment else []
     if not names:
         return None
@@ -31,7 +31,7 @@ def launcher_size(environment: Mapping[str, str] = os.environ) -> int | None:
 
 def launched(environment: Mapping[str, str] = os.environ) -> bool:
     """Say whether an MPI launcher started this process."""
-    return launcher_size(environment) is not None or any(name in environment for name in _RANKS)
+    return launcher_size(environment) is not None or any(name in environment for name in RANK_VARIABLES)
 
 
 def check_world(size: int, environment: Mapping[str, str] = os.environ) -> None:

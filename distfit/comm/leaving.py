@@ -28,7 +28,7 @@ def register(group: int, agreement: Callable[[], Agreement]) -> None:
             the others still has to tell those that want to.
     """
     if not _groups:
-        atexit.register(_leave)
+        atexit.register(leave)
     _groups[group] = agreement
 
 
@@ -37,19 +37,24 @@ def unregister(group: int) -> None:
     _groups.pop(group, None)
 
 
-def _leave() -> None:
+def leave() -> None:
+    """Join all others in leaving, group by group; what was left already is not left again.
+
+    Ranks: every rank, at its end; one small message a group.
+    """
     if os.getpid() != _process:  # a forked child owns no communicator
         return
     sys.stdout.flush()
     error = getattr(sys, "last_value", None)  # what nobody caught, and Python has printed
     reason = f" after {type(error).__name__}" if error is not None else ""
-    for agreement in list(_groups.values()):
+    while _groups:
+        agreement = _groups.pop(next(iter(_groups)))
         while not agreement().ended:
             try:
                 agreement().agree(Phase.LEAVING, name=reason)
             except RemoteError:
                 continue  # a rank failed while this one left; when it leaves, or wants to go on, this message ends
-            except RankLeft as error:
-                sys.stderr.write(f"distfit: {error}\n")
+            except RankLeft as left:
+                sys.stderr.write(f"distfit: {left}\n")
                 sys.stderr.flush()
             break

@@ -42,7 +42,7 @@ class Operation:
         self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        if error is not None and not failure.is_agreed(error):
+        if error is not None and not failure.is_agreed(error, self._agreement):
             self._agreement.fail(error)
         self._signals.__exit__(None, None, None)
 
@@ -59,5 +59,5 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not failure.is_agreed(error):
+        if error is not None and not failure.is_agreed(error, self._agreement):
             self._agreement.fail(error)

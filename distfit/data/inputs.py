@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,11 +30,13 @@ class Inputs:
         source: the rows, or None for a stream.
         stream: the iterable, or None for rows.
         local: True for `LocalPart`: each rank has its own.
+        class_weight: weights of a stream's loss by class number, or None; a source has its own.
     """
 
     source: Source | None
     stream: Iterable[Any] | None
     local: bool
+    class_weight: dict[int, float] | None = None
 
 
 def read_inputs(
@@ -68,7 +70,7 @@ def read_inputs(
             raise ValueError(
                 "an iterable yields its targets and weights itself, as (x, y[, sample_weight]): y has to be None"
             )
-        return Inputs(None, x, any(local))
+        return Inputs(None, x, any(local), class_weight)
     if sample_weight is not None and y is None:
         raise ValueError("sample_weight weighs the loss of rows, which need targets: y is None")
     parts = (x,) if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
@@ -82,11 +84,16 @@ def _is_stream(x: Any) -> bool:
 
 def _as_arrays(tree: Any) -> Any:
     """Turn lists of numbers, and data frames, into arrays; leave everything that can be indexed by row as it is."""
-    if isinstance(tree, (list, tuple)) and not any(
-        isinstance(item, (Indexable, Mapped)) for item in tree[:1]
-    ):
+    if isinstance(tree, (list, tuple)) and _is_number(tree):
         tree = np.asarray(tree)
     return map_leaves(_as_array, tree)
+
+
+def _is_number(item: Any) -> bool:
+    """Say whether something is a number, or nested lists that begin with one."""
+    if isinstance(item, (list, tuple)):
+        return len(item) > 0 and _is_number(item[0])
+    return isinstance(item, (int, float, np.number, np.bool_))
 
 
 def _as_array(leaf: Any) -> Any:
@@ -139,7 +146,6 @@ def split_validation(inputs: Inputs, fraction: float) -> tuple[Inputs, Inputs]:
         raise ValueError(
             f"validation_split={fraction} of {rows} rows leaves nothing to train on, or to validate with"
         )
-    return (
-        Inputs(inputs.source.window(0, split), None, inputs.local),
-        Inputs(inputs.source.window(split, rows), None, inputs.local),
-    )
+    # As in Keras, class weights are for training: validation counts each row once.
+    held_out = replace(inputs.source.window(split, rows), class_weight=None)
+    return replace(inputs, source=inputs.source.window(0, split)), Inputs(held_out, None, inputs.local)

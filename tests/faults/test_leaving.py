@@ -26,6 +26,10 @@ rank = model.comm.rank
 def job(tmp_path: Path, body: str, ranks: int = 3, **variables: str) -> subprocess.CompletedProcess[str]:
     script = tmp_path / "train.py"
     script.write_text(PROGRAM + textwrap.dedent(body))
+    return launch(script, ranks, **variables)
+
+
+def launch(script: Path, ranks: int = 3, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [mpiexec(), "-n", str(ranks), sys.executable, str(script)],
         env=environment() | variables,
@@ -55,6 +59,20 @@ def test_a_rank_that_fails_outside_fit(tmp_path: Path) -> None:
     assert ended.returncode != 0
     assert "OSError: no space left" in ended.stderr
     assert "rank 2 leaves the program after OSError" in ended.stderr
+
+
+@pytest.mark.parametrize("end", ["raise OSError('no data')", "sys.exit(3)", "sys.exit(0)"])
+def test_a_rank_that_ends_before_it_ever_worked_with_the_others(tmp_path: Path, end: str) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys\nfrom distfit import Sequential, layers\n"
+        f"if os.environ['PMI_RANK'] == '2': {end}\n"
+        "model = Sequential([layers.Dense(1, input_shape=(2,))]); model.compile(loss='mse')\n"
+        "model.fit([[1.0, 2.0]], [[1.0]], verbose=0)\n"
+    )
+    ended = launch(script)
+    assert ended.returncode != 0
+    assert "RankLeft: rank 2 left the program" in ended.stderr
 
 
 def test_an_evaluation_under_if_rank_is_zero(tmp_path: Path) -> None:
