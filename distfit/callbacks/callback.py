@@ -102,4 +102,4 @@ class Callback:
         """Called before a batch of a prediction. `logs` is empty."""
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after a batch of a prediction. `logs` holds ``outputs``: this rank's rows of the batch."""
+        """Called after a batch of a prediction. `logs` holds ``outputs``: all rows of the global batch, in order."""

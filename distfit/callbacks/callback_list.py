@@ -91,12 +91,14 @@ class CallbackList:
         self.model = model
         for callback in self.callbacks:
             callback.set_model(model)
+        self._read_hooks()
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Give all callbacks the parameters of the call."""
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
+        self._read_hooks()  # which of them a callback has may follow from the parameters
 
     @property
     def comm(self) -> Communicator:
@@ -143,7 +145,8 @@ class CallbackList:
             was = effects.before(self.model)
             added: Logs = {}
             for ranks, neighbours in runs(hooks):
-                added.update(self._run(neighbours, (batch,), logs, is_all=ranks == "all"))
+                seen = logs if ranks == "all" else AggregatedLogs({**logs, **added})
+                added.update(self._run(neighbours, (batch,), seen, is_all=ranks == "all"))
             if agree or any(hook.ranks != "all" for hook in hooks):
                 effects.settle(self.model, comm, was, name, logs, added)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,12 +21,19 @@ class CSVLogger(Callback):
         append: whether a file that is there is continued. Its header is kept.
 
     The columns are ``epoch``, from 0, and the keys of the first epoch's logs, sorted; with their ``val_`` twins where
-    that epoch had no validation. What is missing is ``NA``; a key that appears later is left out, as in Keras.
+    that epoch had no validation. What is missing is ``NA``; a key that appears later is left out, as in Keras. The file
+    is closed between rows, so that each of them is there to be read as soon as its epoch has ended.
 
     Example:
+        >>> import tempfile, pathlib
         >>> from distfit import callbacks
-        >>> callbacks.CSVLogger("training.csv").filename
-        'training.csv'
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "training.csv"
+        >>> rows = callbacks.CSVLogger(path)
+        >>> rows.on_train_begin()
+        >>> rows.on_epoch_end(0, {"loss": 0.5, "val_loss": 0.75})
+        >>> print(path.read_text(), end="")
+        epoch,loss,val_loss
+        0,0.5,0.75
 
     Ranks: root. An error in writing is an error on all ranks.
     """
@@ -37,33 +44,33 @@ class CSVLogger(Callback):
         self.filename = os.fspath(filename)
         self.separator = separator
         self.append = append
-        self._file: IO[str] | None = None
-        self._keys: list[str] = []
+        self._keys: list[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        path = Path(self.filename)
-        self._has_header = self.append and path.exists() and path.stat().st_size > 0
-        self._file = path.open("a" if self.append else "w", newline="")
-        self._keys = []
+        self._keys = None
+        # What cannot be written is better known now than after the first epoch.
+        self._write([], "a" if self.append else "w")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self._file is None:
-            raise ValueError("CSVLogger.on_epoch_end before on_train_begin: no file is open")
         values = logs or {}
-        writer = csv.writer(self._file, delimiter=self.separator, lineterminator="\n")
-        if not self._keys:
-            self._keys = sorted(values)
-            if not any(key.startswith("val_") for key in self._keys):
-                self._keys += [f"val_{key}" for key in self._keys]
-            if not self._has_header:
-                writer.writerow(["epoch", *self._keys])
-        writer.writerow([epoch, *(_text(values[key]) if key in values else "NA" for key in self._keys)])
-        self._file.flush()
+        rows: list[list[Any]] = []
+        if self._keys is None:
+            self._keys = _columns(values)
+            if Path(self.filename).stat().st_size == 0:
+                rows.append(["epoch", *self._keys])
+        rows.append([epoch, *(_text(values.get(key, "NA")) for key in self._keys)])
+        self._write(rows, "a")
 
-    def on_train_end(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _write(self, rows: list[list[Any]], mode: Literal["a", "w"]) -> None:
+        with Path(self.filename).open(mode, newline="") as file:
+            csv.writer(file, delimiter=self.separator, lineterminator="\n").writerows(rows)
+
+
+def _columns(values: Logs) -> list[str]:
+    keys = sorted(values)
+    if any(key.startswith("val_") for key in keys):
+        return keys
+    return [*keys, *(f"val_{key}" for key in keys)]
 
 
 def _text(value: Any) -> Any:

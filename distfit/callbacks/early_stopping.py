@@ -15,15 +15,17 @@ class EarlyStopping(MonitorCallback):
         monitor: key of the logs.
         min_delta: by how much a value has to be better.
         patience: epochs without a better value before training ends.
-        verbose: 1 prints when it does.
+        verbose: 1 prints when it does, and which weights are put back.
         mode: ``"min"``, ``"max"``, or ``"auto"`` by the metric.
         baseline: a value that has to be beaten, too.
-        restore_best_weights: whether the weights of the best epoch are put back at the end.
+        restore_best_weights: whether the weights of the best epoch are put back at the end, whoever ended it.
         start_from_epoch: epochs before this one are ignored.
 
     Attributes:
         stopped_epoch: the number of the epoch after which training ended, 0 if it did not.
         best_epoch: the number of the best one.
+        best: its value.
+        wait: epochs since then.
 
     As in Keras, a first value that is NaN is beaten by nothing.
 
@@ -66,7 +68,7 @@ class EarlyStopping(MonitorCallback):
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = self.monitor.value(logs)
+        value = self.monitored(logs)
         if value is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
@@ -87,4 +89,6 @@ class EarlyStopping(MonitorCallback):
         if self.verbose and self.stopped_epoch:
             self.model.comm.print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
+            if self.verbose:
+                self.model.comm.print(f"The weights of epoch {self.best_epoch + 1}, the best, are restored")
             self.model.set_weights(self.best_weights)

@@ -14,6 +14,14 @@ class History(Callback):
         epoch: the epochs' numbers, of the last `fit`.
         history: a list of values for each key of the logs; of all fits that used this object.
 
+    Example:
+        >>> from distfit import callbacks
+        >>> history = callbacks.History()
+        >>> history.on_epoch_end(0, {"loss": 0.5})
+        >>> history.on_epoch_end(1, {"loss": 0.25})
+        >>> history.epoch, history.history
+        ([0, 1], {'loss': [0.5, 0.25]})
+
     Ranks: all; equal on each of them.
     """
 

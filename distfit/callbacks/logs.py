@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from distfit.callbacks.callback import Logs
-from distfit.comm import Communicator, Phase, key_of
+from distfit.comm import Communicator, Phase, key_of, pack, unpack
 from distfit.metrics import Statistic
 
-_EQUAL = 1e-13  # relative: rounding of a sum over ranks
+_NUMBERS = "biuf"  # the kinds of NumPy's types that have an average
 
 
 class AggregatedLogs(dict[str, Any]):
@@ -22,14 +23,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, (int, float)):
         return float(value)
     array = np.asarray(value)
-    return float(array) if array.ndim == 0 and array.dtype.kind in "biuf" else value
+    return float(array) if array.ndim == 0 and array.dtype.kind in _NUMBERS else value
 
 
 def aggregate(logs: Logs | None, comm: Communicator, hook: str) -> Logs:
-    """Bring logs together: a metric merges exactly, an equal number passes, differing numbers are averaged.
+    """Bring logs together: a metric merges exactly, an equal value passes, differing numbers are averaged.
+
+    Of what has no average, such as text, root's holds.
 
     Args:
-        logs: this rank's; equal keys on all ranks.
+        logs: this rank's; equal keys on all ranks. Dicts within are flattened, as in Keras.
         comm: the ranks.
         hook: for which, for errors.
 
@@ -37,57 +40,51 @@ def aggregate(logs: Logs | None, comm: Communicator, hook: str) -> Logs:
         New logs, sorted by key as in Keras: what a hook adds reaches the hooks behind it, and no later dispatch.
 
     Raises:
+        TypeError: on all ranks, if a value cannot be sent.
         ValueError: on all ranks, if a key is missing on some.
 
-    Ranks: every rank; two small messages, none for logs that are aggregated or empty.
+    Ranks: every rank; one small message and the values, nothing for logs that are aggregated or empty.
     """
     if isinstance(logs, AggregatedLogs) or not logs:
-        return AggregatedLogs({name: (logs or {})[name] for name in sorted(logs or {})})
-    names = sorted(logs)
-    _check_keys(names, comm, hook)
-    parts = [_state(logs[name]) for name in names]
-    # Beside each number stands root's alone, so that all ranks know whether theirs were equal.
-    is_root = float(comm.is_root)
-    payload = np.concatenate([np.concatenate([part, part * is_root]) for part in parts])
-    sums = comm.agreement.agree(Phase.LOGS, payload, key=key_of(hook), name=hook).sums
-    aggregated = AggregatedLogs()
-    start = 0
-    for name, part in zip(names, parts, strict=True):
-        total, root = sums[start : start + part.size], sums[start + part.size : start + 2 * part.size]
-        start += 2 * part.size
-        aggregated[name] = _value(logs[name], total, root, comm.size)
-    return aggregated
+        return AggregatedLogs(sorted((logs or {}).items()))
+    logs = _flat(logs)
+    packed = pack({name: _part(value) for name, value in logs.items()})
+    comm.agreement.agree(Phase.LOGS, key=key_of(hook), name=hook)
+    parts = [unpack(one) for one in comm.transport.all_gather_bytes(packed)]
+    _check_keys(parts, hook)
+    return AggregatedLogs({name: _whole(logs[name], [part[name] for part in parts]) for name in sorted(logs)})
 
 
-def _check_keys(names: list[str], comm: Communicator, hook: str) -> None:
+def _flat(logs: Logs) -> Logs:
+    flat: Logs = {}
+    for name, value in logs.items():
+        flat.update(_flat(value) if isinstance(value, dict) else {name: value})
+    return flat
+
+
+def _check_keys(parts: list[Logs], hook: str) -> None:
     """Raise on all ranks if they have different keys."""
-    known = comm.all_gather_object(names)
-    everywhere = set(known[0]).intersection(*known)
-    for rank, keys in enumerate(known):
-        for key in keys:
+    everywhere = set(parts[0]).intersection(*parts)
+    for rank, part in enumerate(parts):
+        for key in sorted(part):
             if key not in everywhere:
-                missing = [r for r, others in enumerate(known) if key not in others]
+                missing = [r for r, others in enumerate(parts) if key not in others]
                 raise ValueError(
                     f"the logs of {hook} have the key {key!r} on rank {rank}, but not on ranks {missing}. Give the same"
                     " keys on all ranks; what only root knows, a callback with ranks = 'root' adds"
                 )
 
 
-def _state(value: Any) -> np.ndarray:
-    if not isinstance(value, Statistic):
-        return np.asarray(value, np.float64).reshape(-1)
-    state = value.state()
-    return np.concatenate([np.ravel(state[name]).astype(np.float64) for name in value.fields])
+def _part(value: Any) -> Any:
+    """Return what a rank contributes to a value."""
+    return value.state() if isinstance(value, Statistic) else plain(value)
 
 
-def _value(given: Any, total: np.ndarray, root: np.ndarray, size: int) -> Any:
+def _whole(given: Any, parts: list[Any]) -> Any:
+    """Return the value that the ranks' contributions make."""
     if isinstance(given, Statistic):
-        state, start = {}, 0
-        for name, field in given.fields.items():
-            length = int(np.prod(field.shape))
-            state[name] = total[start : start + length].reshape(field.shape)
-            start += length
-        return plain(given.compute(state))
-    mean = total / size
-    equal = np.abs(mean - root) <= _EQUAL * np.abs(root)
-    return plain(np.where(equal, root, mean).reshape(np.shape(given)))
+        return plain(given.compute(functools.reduce(given.merge, parts)))
+    root = parts[0]
+    if all(np.array_equal(part, root) for part in parts):
+        return root
+    return plain(np.mean(parts, axis=0)) if np.asarray(root).dtype.kind in _NUMBERS else root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -16,16 +17,18 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model, or its weights, after epochs or batches.
 
     Args:
-        filepath: of the file, with fields that are filled in: ``{epoch}``, from 1, ``{batch}`` and any key of the logs:
-            ``"out/{epoch:02d}-{val_loss:.3f}.weights.safetensors"``. Folders are made. A name that ends in
-            ``.weights.safetensors`` or ``.weights.npz`` means weights alone, any other ``.safetensors`` the model.
+        filepath: of the file, with fields that are filled in: ``{epoch}``, from 1, and any key of the logs:
+            ``"out/{epoch:02d}-{val_loss:.3f}.weights.safetensors"``; ``{batch}`` where `save_freq` is a number. Folders
+            are made. A name that ends in ``.weights.safetensors`` or ``.weights.npz`` means weights alone, any other
+            ``.safetensors`` the model.
         monitor: key of the logs that says which is the best.
         verbose: 1 prints each save.
         save_best_only: whether only a better value than the best one so far is saved. Where the monitored value is
             missing, there is a warning, and it is saved, as in Keras.
         save_weights_only: whether weights alone are saved; implied by such a name.
         mode: ``"min"``, ``"max"``, or ``"auto"`` by the metric.
-        save_freq: ``"epoch"``, or a number of batches, counted across epochs.
+        save_freq: ``"epoch"``, or a number of batches, counted across epochs. Where ``steps_per_execution`` is no
+            divisor of it, the next end of a batch hook's batches counts.
         initial_value_threshold: a value that has to be beaten, too.
 
     Unlike Keras's, a number as `save_freq` works with `save_best_only`: batch logs are aggregated over all ranks.
@@ -36,7 +39,12 @@ class ModelCheckpoint(MonitorCallback):
         >>> saving.save_weights_only
         True
 
-    Ranks: root writes; each file is whole or absent, and an error in writing is an error on all ranks.
+    Raises:
+        ValueError: for another ending, or another `save_freq`.
+        KeyError: when it is to save, if the name has a field that the logs have not. On all ranks.
+
+    Ranks: root decides and writes, and `best` is known there; each file is whole or absent, and an error in writing is
+        an error on all ranks.
     """
 
     ranks: Ranks = "root"
@@ -56,8 +64,16 @@ class ModelCheckpoint(MonitorCallback):
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
-        self.save_weights_only = save_weights_only or ".weights." in os.path.basename(self.filepath)
-        if save_freq != "epoch" and (isinstance(save_freq, (bool, str)) or save_freq < 1):
+        self.save_weights_only = save_weights_only or self.filepath.endswith(
+            (".weights.safetensors", ".weights.npz")
+        )
+        endings = (".safetensors", ".npz") if self.save_weights_only else (".safetensors",)
+        if not self.filepath.endswith(endings):
+            raise ValueError(
+                f"{'weights are' if self.save_weights_only else 'a model is'} saved to a file that ends in"
+                f" {' or '.join(endings)}. Received: filepath={self.filepath!r}"
+            )
+        if save_freq != "epoch" and not _is_count(save_freq):
             raise ValueError(f"save_freq is 'epoch' or a number of batches. Received: {save_freq!r}")
         self.save_freq = save_freq
         self._epoch = 0
@@ -90,9 +106,9 @@ class ModelCheckpoint(MonitorCallback):
         if self.save_best_only and not self._is_best(logs):
             return
         try:
-            path = self.filepath.format(**numbers, **logs)
+            path = self.filepath.format(**{**logs, **numbers})
         except KeyError as error:
-            known = ", ".join([*numbers, *logs])
+            known = ", ".join({**numbers, **logs})
             raise KeyError(f"{self.filepath!r} has the field {error}, but the logs have: {known}") from None
         if self.save_weights_only:
             self.model.save_weights(path)
@@ -102,15 +118,19 @@ class ModelCheckpoint(MonitorCallback):
             print(f"Epoch {self._epoch + 1}: saved {path}")  # noqa: T201
 
     def _is_best(self, logs: Logs) -> bool:
-        value: Any = self.monitor.value(logs)
-        if value is None or np.ndim(value):
-            if value is not None:
-                warnings.warn(
-                    f"the monitored {self.monitor.key!r} is no single number; the model is saved",
-                    stacklevel=4,
-                )
+        value: Any = self.monitored(logs)
+        if value is None:
+            return True
+        if np.ndim(value):
+            warnings.warn(
+                f"the monitored {self.monitor.key!r} is no single number; the model is saved", stacklevel=4
+            )
             return True
         if not self.improved(value, self.best):
             return False
         self.best = value
         return True
+
+
+def _is_count(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1

@@ -17,12 +17,19 @@ class Monitor:
         key: of the logs, such as ``"val_loss"``.
         mode: ``"min"``, ``"max"``, or ``"auto"``: a loss is better when it falls, a metric as its `direction` says.
         min_delta: by how much a value has to be better.
+
+    Example:
+        >>> monitor = Monitor("val_loss", "min", min_delta=0.1)
+        >>> monitor.improved(0.85, 1.0, model=None), monitor.improved(0.95, 1.0, model=None)
+        (True, False)
+
+    Ranks: local; on logs that are equal on all ranks.
     """
 
     def __init__(self, key: str, mode: Mode, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
             warnings.warn(
-                f"mode is one of auto, min and max. Received: {mode!r}; auto is taken", stacklevel=3
+                f"mode is one of auto, min and max. Received: {mode!r}; auto is taken", stacklevel=4
             )
             mode = "auto"
         self.key = key
@@ -42,12 +49,17 @@ class Monitor:
             return bool(value - self._min_delta > reference)
         return bool(value + self._min_delta < reference)
 
-    def value(self, logs: Logs | None) -> Any:
-        """Return the monitored value, or None and a warning that lists the keys there are."""
+    def value(self, logs: Logs | None, model: Any) -> Any:
+        """Return the monitored value, or None and a warning that lists the keys there are.
+
+        Raises:
+            ValueError: as `improved`. A key that no metric has would be missing for ever.
+        """
+        self._resolve(model)
         found = (logs or {}).get(self.key)
         if found is None:
             warnings.warn(
-                f"the monitored {self.key!r} is not among the logs: {', '.join(logs or {})}", stacklevel=3
+                f"the monitored {self.key!r} is not among the logs: {', '.join(logs or {})}", stacklevel=4
             )
         return found
 
@@ -56,7 +68,8 @@ class Monitor:
         if self._mode != "auto":
             return
         name = self.key.removeprefix("val_")
-        directions = {"loss": "min", **{metric.name: metric.direction for metric in model.metrics}}
+        metrics = getattr(model, "metrics", ())  # a model that is not distfit's may have none
+        directions: dict[str, Mode] = {"loss": "min", **{metric.name: metric.direction for metric in metrics}}
         if name not in directions:
             raise ValueError(
                 f"it is not known whether {self.key!r} is better when it rises or when it falls. Give mode='min' or"
@@ -86,6 +99,10 @@ class MonitorCallback(Callback):
     ) -> None:
         self.monitor = Monitor(monitor, mode, min_delta)
         self.best: Any = baseline
+
+    def monitored(self, logs: Logs | None) -> Any:
+        """Return the monitored value, or None and a warning."""
+        return self.monitor.value(logs, self.model)
 
     def improved(self, value: Any, reference: Any) -> bool:
         """Say whether a value is better than another one."""

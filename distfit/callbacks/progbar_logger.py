@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from numbers import Real
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from distfit.callbacks.callback import Callback, Logs, Ranks
@@ -17,7 +17,16 @@ class ProgbarLogger(Callback):
 
     With ``verbose=1`` it draws a bar, which takes a batch hook and so one more small message a step; with ``verbose=2``
     it prints one line for each epoch, and costs nothing in between. ``verbose="auto"`` means the bar on a terminal, and
-    lines elsewhere: under `mpirun` the output is no terminal.
+    lines elsewhere: under `mpirun` the output is no terminal. With ``verbose=0`` it is silent. The validation of an
+    epoch has no bar and no line of its own.
+
+    Example:
+        >>> from distfit import callbacks
+        >>> bar = callbacks.ProgbarLogger()
+        >>> bar.set_params({"verbose": 2, "epochs": 3, "steps": 10})
+        >>> bar.on_epoch_begin(0)
+        >>> bar.on_epoch_end(0, {"loss": 0.5})  # doctest: +ELLIPSIS
+        Epoch 1/3 - ...s - loss: 0.5
 
     Ranks: root. Which hooks it has follows from `verbose` alone, so that it is the same on all ranks.
     """
@@ -26,23 +35,28 @@ class ProgbarLogger(Callback):
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._verbose: Any = 1
         self._in_fit = False
         self._epoch = 0
         self._start_s = 0.0
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
-        drawn = params.get("verbose", 1) == 1
-        for phase in ("train", "test", "predict"):
-            name = f"on_{phase}_batch_end"
-            if drawn:
-                setattr(self, name, self._draw)
-            else:
-                vars(self).pop(name, None)
+        self._verbose = params.get("verbose", 1)
+        self._in_fit = False
+        draw = {
+            "on_train_batch_end": self._draw,
+            "on_test_batch_end": self._draw_evaluation,
+            "on_predict_batch_end": self._draw,
+        }
+        for hook in draw:
+            vars(self).pop(hook, None)
+        if self._has_bar:
+            vars(self).update(draw)
 
     @property
-    def _drawn(self) -> bool:
-        return bool(self.params) and (self.params or {}).get("verbose", 1) == 1
+    def _has_bar(self) -> bool:
+        return self._verbose in (1, "auto")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
         self._in_fit = True
@@ -76,8 +90,7 @@ class ProgbarLogger(Callback):
 
     def _open(self, title: str) -> None:
         self._start_s = time.perf_counter()
-        self._at_validation = False
-        if self._drawn:
+        if self._has_bar:
             self._bar = tqdm(
                 total=(self.params or {}).get("steps"),
                 desc=title,
@@ -88,21 +101,23 @@ class ProgbarLogger(Callback):
             )
 
     def _draw(self, batch: int, logs: Logs | None = None) -> None:
-        if (
-            self._bar is None or self._bar.disable or batch + 1 <= self._bar.n
-        ):  # the batches of a validation have no bar of their own
-            return
-        self._bar.set_postfix_str(_values(logs), refresh=False)
-        self._bar.update(batch + 1 - self._bar.n)
+        if self._bar is not None and not self._bar.disable:
+            self._bar.set_postfix_str(_values(logs), refresh=False)
+            self._bar.update(batch + 1 - self._bar.n)
+
+    def _draw_evaluation(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._in_fit:
+            self._draw(batch, logs)
 
     def _close(self, title: str, logs: Logs | None) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        seconds = time.perf_counter() - self._start_s
-        print(" - ".join(filter(None, [title, f"{seconds:.1f}s", _values(logs)])), flush=True)  # noqa: T201
+        if self._verbose:
+            seconds = time.perf_counter() - self._start_s
+            print(" - ".join(filter(None, [title, f"{seconds:.1f}s", _values(logs)])), flush=True)  # noqa: T201
 
 
 def _values(logs: Logs | None) -> str:
-    numbers = {key: value for key, value in (logs or {}).items() if np.ndim(value) == 0}
-    return " - ".join(f"{key}: {value:.4g}" for key, value in numbers.items())
+    numbers = {key: value for key, value in (logs or {}).items() if isinstance(value, Real)}
+    return " - ".join(f"{key}: {float(value):.4g}" for key, value in numbers.items())
