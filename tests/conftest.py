@@ -1,10 +1,16 @@
 """What all tests share: ranks in step, and property tests that try the same examples on each of them."""
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["mpi_meeting"]
 
 # Examples are a function of the test alone: ranks that drew different ones would take different paths. A
-# deadline would fail a test for what else the machine does.
-settings.register_profile("distfit", derandomize=True, deadline=None, max_examples=50)
+# deadline, or a limit to the time that examples take to draw, would fail a test for what else the machine does.
+settings.register_profile(
+    "distfit",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("distfit")

@@ -107,6 +107,7 @@ class NumpyEngine(Engine):
     # -- a rank's rows ----------------------------------------------------------------------------------------------
 
     def begin_gradients(self) -> None:
+        self._allocate()  # before the first gradient is written: another model may have taken a shared layer over
         for parameter in self._parameters:
             parameter.begin_gradient()
 

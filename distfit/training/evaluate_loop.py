@@ -9,6 +9,7 @@ from distfit.callbacks import CallbackList
 from distfit.callbacks.logs import AggregatedLogs
 from distfit.comm import Phase
 from distfit.data import Feed
+from distfit.training.feeds import check_any
 from distfit.training.step import test_step
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def evaluate(
     callbacks.on_test_begin()
     feed.begin(0)
     has_next = comm.agreement.agree(Phase.EPOCH, has_next=feed.has_next).has_next
+    check_any(has_next)
     batch = 0
     while has_next:
         callbacks.on_test_batch_begin(batch)

@@ -57,7 +57,14 @@ def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communi
     if inputs.source is None:
         if inputs.stream is None:
             raise ValueError("no data")
-        return StreamFeed(inputs.stream, comm.rank, comm.size, local=inputs.local, steps=batching.steps)
+        return StreamFeed(
+            inputs.stream,
+            comm.rank,
+            comm.size,
+            local=inputs.local,
+            steps=batching.steps,
+            class_weight=inputs.class_weight,
+        )
     partition: Partition
     if inputs.local:
         total = sum(rows)
@@ -96,6 +103,21 @@ def check_local(inputs: Inputs, comm: Communicator, whole: Communicator) -> None
         raise CollectiveInRootHook(
             "a LocalPart is this rank's part of the data of all ranks, but only this rank is here. Evaluate it where"
             " all ranks do: in a callback with ranks = 'all', or behind fit"
+        )
+
+
+def check_any(has_next: int) -> None:
+    """Raise if an epoch or an evaluation has no batch at all.
+
+    Raises:
+        ValueError: on all ranks.
+
+    Ranks: local; `has_next` is agreed, so that all raise or none.
+    """
+    if not has_next:
+        raise ValueError(
+            "the iterable yields no batch. A generator can be read only once: give an object whose __iter__ starts"
+            " again, or steps_per_epoch= and a generator that yields enough for all epochs"
         )
 
 

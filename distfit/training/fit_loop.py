@@ -9,6 +9,7 @@ from distfit.callbacks import CallbackList
 from distfit.callbacks.logs import AggregatedLogs
 from distfit.comm import Phase
 from distfit.data import Feed
+from distfit.training.feeds import check_any
 from distfit.training.step import apply_gradients
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def train_epoch(
     model.reset_metrics()
     feed.begin(epoch)
     progress.has_next = comm.agreement.agree(Phase.EPOCH, has_next=feed.has_next).has_next
+    check_any(progress.has_next)
     logs: dict[str, object] = {}
     batch = 0
     while progress.has_next:

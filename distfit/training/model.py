@@ -22,6 +22,7 @@ from distfit.training.progress import Progress
 from distfit.training.scores import Scores
 from distfit.training.shared_state import SharedState
 from distfit.training.summary import summary
+from distfit.utils.nested import leaves
 from distfit.utils.seeding import random_seed
 
 
@@ -311,7 +312,7 @@ class Model:
         with self.comm.guard():
             batch = Batch.of(data, self.comm.rank)
             if batch.rows:
-                self.prepare([np.shape(batch[0])[1:]])
+                self.prepare([np.shape(leaf)[1:] for _, leaf in leaves(batch[0])])
             self.require_whole()
             self.shared_state.share_if_stale()
             return step.train_step(self, batch, self.scores)
