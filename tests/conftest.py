@@ -4,6 +4,9 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["mpi_meeting"]
 
+# Programs that made expected values, with libraries that the tests do without.
+collect_ignore_glob = ["*/reference/*"]
+
 # Examples are a function of the test alone: ranks that drew different ones would take different paths. A
 # deadline, or a limit to the time that examples take to draw, would fail a test for what else the machine does.
 settings.register_profile(
