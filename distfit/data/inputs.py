@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
+from distfit.data.indexable import holds_rows, row_count
 from distfit.data.local_part import LocalPart
-from distfit.data.mapping import Mapped
 from distfit.data.source import Source, unmapped
 from distfit.utils.nested import leaves, map_leaves
-
-
-@runtime_checkable
-class Indexable(Protocol):
-    """What holds rows: it knows how many, and gives those of an index array."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, rows: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +71,7 @@ def read_inputs(
 
 
 def _is_stream(x: Any) -> bool:
-    return isinstance(x, Iterable) and not isinstance(x, (Indexable, Mapped))
+    return isinstance(x, Iterable) and not holds_rows(x)
 
 
 def _as_arrays(tree: Any) -> Any:
@@ -100,10 +92,10 @@ def _as_array(leaf: Any) -> Any:
     if type(leaf).__module__.startswith("pandas."):
         leaf = np.asarray(leaf)  # its [i] means a column
     base = unmapped(leaf)
-    if not isinstance(base, Indexable):
+    if not holds_rows(base):
         raise TypeError(
-            "data are arrays, array-likes with len() and [rows], tuples or dicts of them, or an iterable of batches."
-            f" Received: {type(base).__name__}"
+            "data are arrays, array-likes with len() or a shape and [rows], tuples or dicts of them, or an iterable of"
+            f" batches. Received: {type(base).__name__}"
         )
     if isinstance(base, np.ndarray) and base.dtype == object:
         raise TypeError(
@@ -115,7 +107,7 @@ def _as_array(leaf: Any) -> Any:
 
 def _common_length(arrays: tuple[Any, ...]) -> int:
     names = dict(zip(("x", "y", "sample_weight"), arrays, strict=False))
-    lengths = {path: len(leaf) for path, leaf in leaves(names)}
+    lengths = {path: row_count(leaf) for path, leaf in leaves(names)}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(
             f"{path[2:].replace(chr(39) + ']', '', 1)}: {rows} rows" for path, rows in lengths.items()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from distfit.data.indexable import row_count
 from distfit.random import RowGenerator
 
 
@@ -30,7 +31,7 @@ class Mapped:
     function: Callable[[np.ndarray, RowContext], np.ndarray]
 
     def __len__(self) -> int:
-        return len(self.source)
+        return row_count(self.source)
 
 
 def map(  # noqa: A001 - `data.map` reads as what it is

@@ -57,18 +57,23 @@ def _permute(values: np.ndarray, bits: int, keys: np.ndarray) -> np.ndarray:
     high_mask = np.uint64((1 << (bits - bits // 2)) - 1)
     low = values & low_mask
     high = values >> low_bits
-    for key_low, key_high in keys:
-        low = low ^ (_mix(high, key_low) & low_mask)
-        high = high ^ (_mix(low, key_high) & high_mask)
+    for for_low, for_high in keys:
+        low = low ^ (_hash(high, for_low) & low_mask)
+        high = high ^ (_hash(low, for_high) & high_mask)
     return np.asarray((high << low_bits) | low)
 
 
-def _mix(values: np.ndarray, key: np.uint64) -> np.ndarray:
-    """Scatter bits: the finalizer of splitmix64 (Steele, Lea and Flood, 2014), shortened to one multiplication."""
-    mixed = (values + key) * np.uint64(0xBF58476D1CE4E5B9)
-    return np.asarray(mixed ^ (mixed >> np.uint64(32)))
+def _hash(values: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Hash numbers of up to 32 bits to 32 bits, of any two of them independently.
+
+    That the lowest bits differ as those of a random function do matters where a half has one or two of them. This is
+    multiply-shift with random factor and summand (Dietzfelbinger, "Universal hashing and k-wise independent random
+    variables via integer arithmetic without primes", 1996).
+    """
+    factor, summand = key
+    return np.asarray((values * factor + summand) >> np.uint64(32))
 
 
 def _round_keys(seed: int, epoch: int) -> np.ndarray:
-    state = np.random.SeedSequence([seed & _MASK_64, epoch]).generate_state(2 * _ROUNDS, np.uint64)
-    return state.reshape(_ROUNDS, 2)
+    state = np.random.SeedSequence([seed & _MASK_64, epoch]).generate_state(4 * _ROUNDS, np.uint64)
+    return state.reshape(_ROUNDS, 2, 2)
