@@ -10,7 +10,7 @@ import numpy as np
 from distfit.callbacks.callback import Logs
 from distfit.comm import Communicator, Phase, key_of, pack, unpack
 
-_WEIGHTS, _NUMBERS, _LOGS = 1, 2, 4
+_NUMBERS, _LOGS = 1, 2
 
 
 class SharedState(Protocol):
@@ -68,7 +68,8 @@ def settle(
 ) -> None:
     """Agree on what hooks did, and make it hold here.
 
-    Stop flags hold if any rank set one. The optimizer's numbers, the weights, and keys of the logs are root's.
+    Stop flags hold if any rank set one. The optimizer's numbers, the weights, and keys of the logs are root's: what a
+    callback did to them on other ranks alone is undone.
 
     Args:
         model: the model that is trained.
@@ -87,15 +88,13 @@ def settle(
     numbers = now.numbers
     changed = 0
     if comm.is_root:
-        changed |= _WEIGHTS * (now.version != was.version)
         changed |= _NUMBERS * (numbers != was.numbers)
         changed |= _LOGS * bool(root_logs)
     packed = pack(root_logs)  # before the agreement: what cannot be sent is an error of this rank, for all
     flags = [bool(getattr(model, flag, False)) for flag in _FLAGS]
-    payload = np.zeros(len(_FLAGS) + len(numbers))
-    payload[: len(_FLAGS)] = flags
-    if comm.is_root:
-        payload[len(_FLAGS) :] = list(numbers.values())
+    wrote = now.version != was.version
+    of_root = list(numbers.values()) if comm.is_root else [0.0] * len(numbers)
+    payload = np.array([*flags, wrote, *of_root], np.float64)
     agreed = comm.agreement.agree(
         Phase.HOOKS, payload, key=key_of(hook), name=hook, changed=changed, stop=flags[0]
     )
@@ -104,11 +103,11 @@ def settle(
             setattr(model, flag, True)
     if agreed.stop and model is not None:
         model.stop_training = True
-    new_numbers = dict(zip(numbers, agreed.sums[len(_FLAGS) :].tolist(), strict=True))
+    ranks_that_wrote, *root_numbers = agreed.sums[len(_FLAGS) :].tolist()
     # What follows was announced to all ranks, and none of it can fail on one of them alone.
-    if agreed.changed & _WEIGHTS:
+    if ranks_that_wrote:
         model.shared_state.broadcast(comm)
     if agreed.changed & _LOGS:
         logs.update(unpack(comm.transport.broadcast_bytes(packed)))
     if agreed.changed & _NUMBERS or numbers != was.numbers:
-        model.shared_state.set_numbers(new_numbers)
+        model.shared_state.set_numbers(dict(zip(numbers, root_numbers, strict=True)))

@@ -96,13 +96,14 @@ def fit(
             self,
             {"": (training, batching), "validation ": (validation_inputs, validation_batching)},
             settings,
+            callbacks,
+            verbose,
         )
         feed = start.feeds[""]
-        verbose = start.verbose(verbose)
         listed = callback_list(
-            self, callbacks, verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
+            self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
-        if verbose:
+        if start.verbose:
             self.comm.announce(listed.places())
         fit_loop(
             self,
@@ -149,12 +150,12 @@ def evaluate(
     with self.comm.operation("evaluate"):
         self.compiled  # noqa: B018 - raises before compile
         inputs = read_inputs(x, y, sample_weight)
-        start = begin(self, {"": (inputs, Batching(batch_size, steps))}, {})
+        start = begin(self, {"": (inputs, Batching(batch_size, steps))}, {}, callbacks, verbose)
         feed = start.feeds[""]
         listed = callback_list(
             self,
             callbacks,
-            start.verbose(verbose),
+            start.verbose,
             history=False,
             epochs=1,
             steps=feed.steps,
@@ -203,12 +204,14 @@ def predict(
         if gather not in GATHER:
             raise ValueError(f"gather is one of {', '.join(map(repr, GATHER))}. Received: {gather!r}")
         inputs = read_inputs(x)
-        start = begin(self, {"": (inputs, Batching(batch_size, steps))}, {"gather": gather})
+        start = begin(
+            self, {"": (inputs, Batching(batch_size, steps))}, {"gather": gather}, callbacks, verbose
+        )
         feed = start.feeds[""]
         listed = callback_list(
             self,
             callbacks,
-            start.verbose(verbose),
+            start.verbose,
             history=False,
             epochs=1,
             steps=feed.steps,

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distfit.callbacks import CallbackList
 from distfit.comm import Communicator
 from distfit.data import Feed, Inputs
 from distfit.errors import DataMismatch
@@ -21,15 +22,11 @@ class Start:
 
     Attributes:
         feeds: the global batches of each data set, by its name.
-        terminal: whether root's output is a terminal.
+        verbose: how much is shown, on all ranks what root was told: 0, 1 or 2.
     """
 
     feeds: dict[str, Feed]
-    terminal: bool
-
-    def verbose(self, given: Any) -> int:
-        """Return 0, 1 or 2 for the argument `verbose`; root's output decides for all ranks what ``"auto"`` means."""
-        return (1 if self.terminal else 2) if given == "auto" else int(given)
+    verbose: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +37,21 @@ class Description:
         same: by name, what has to be equal on all ranks.
         rows: how many rows this rank's data have, by name of the data set.
         stale: whether this rank's weights may differ from root's.
-        terminal: whether this rank's output is a terminal.
+        verbose: what this rank was told to show: 0, 1 or 2.
     """
 
     same: dict[str, str]
     rows: dict[str, int]
     stale: bool
-    terminal: bool
+    verbose: int
 
 
 def begin(
-    model: Model, data: dict[str, tuple[Inputs | None, Batching]], settings: dict[str, object]
+    model: Model,
+    data: dict[str, tuple[Inputs | None, Batching]],
+    settings: dict[str, object],
+    callbacks: Any = None,
+    verbose: Any = 0,
 ) -> Start:
     """Begin an operation: check what can be checked alone, agree with the others, and cut the data into batches.
 
@@ -58,6 +59,8 @@ def begin(
         model: the model.
         data: data sets and how they are cut, by name; the first one tells the shape of the model's input.
         settings: arguments that have to be equal on all ranks, by name.
+        callbacks: the user's, which have to be of the same classes on all ranks.
+        verbose: as in `fit`; root's holds for all ranks.
 
     Raises:
         DataMismatch, ValueError: on all ranks.
@@ -73,25 +76,30 @@ def begin(
             model.prepare(inputs.source.row_shapes())
     settings = {
         **settings,
+        "the callbacks": CallbackList(callbacks).places(),
         **{f"{name}batch_size and steps": batching for name, (_, batching) in present.items()},
     }
-    described = agree_on_start(model, comm, {name: inputs for name, (inputs, _) in present.items()}, settings)
+    shown = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else int(verbose)
+    described = agree_on_start(
+        model, comm, describe(model, {name: inputs for name, (inputs, _) in present.items()}, settings, shown)
+    )
     feeds = {
         name: make_feed(
             inputs, [one.rows.get(name, 0) for one in described], batching, comm, model.progress.seed
         )
         for name, (inputs, batching) in present.items()
     }
-    return Start(feeds, described[0].terminal)
+    return Start(feeds, described[0].verbose)
 
 
-def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object]) -> Description:
+def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object], verbose: int) -> Description:
     """Describe what this rank brings.
 
     Args:
         model: the model.
         data: data sets by name, such as ``""`` and ``"validation "``.
         settings: arguments that have to be equal.
+        verbose: how much is to be shown.
 
     Ranks: local; reads a few rows of each array.
     """
@@ -104,12 +112,10 @@ def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object])
         rows[name] = len(inputs.source)
         for array, text in inputs.source.describe(sample=not inputs.local).items():
             same[f"{name}{array}"] = text
-    return Description(same, rows, model.shared_state.stale, sys.stdout.isatty())
+    return Description(same, rows, model.shared_state.stale, verbose)
 
 
-def agree_on_start(
-    model: Model, comm: Communicator, data: dict[str, Inputs], settings: dict[str, object]
-) -> list[Description]:
+def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[Description]:
     """Compare what the ranks bring, and share root's weights and seed where they may differ.
 
     Returns:
@@ -120,7 +126,7 @@ def agree_on_start(
 
     Ranks: every rank of `comm`; two small messages and a few hundred bytes a rank, and root's weights if need be.
     """
-    described = comm.all_gather_object(describe(model, data, settings))
+    described = comm.all_gather_object(mine)
     for rank, other in enumerate(described):
         _compare(described[0], other, rank)
     if any(one.stale for one in described):
@@ -135,7 +141,8 @@ def _compare(root: Description, other: Description, rank: int) -> None:
         if here != there:
             raise DataMismatch(
                 f"ranks differ in {name}:\n    rank 0 has {_short(here)}\n    rank {rank} has {_short(there)}\nAll"
-                " ranks have to be given the same; data of which each rank holds its own part go into data.LocalPart"
+                " ranks have to be given the same. Data of which each rank holds its own part go into data.LocalPart;"
+                " a callback for root alone has ranks = 'root'"
             )
 
 

@@ -10,7 +10,7 @@ from support.small import line, regression
 from distfit import RemoteError
 from distfit.callbacks import Callback, CallbackList
 from distfit.comm import Communicator
-from distfit.errors import CollectiveInRootHook
+from distfit.errors import CollectiveInRootHook, DataMismatch
 
 
 class OnRoot(Callback):
@@ -225,3 +225,25 @@ def test_a_log_value_that_cannot_be_sent_is_an_error_on_all(comm: Communicator) 
 
     with pytest.raises(TypeError, match="cannot be sent to other ranks"):
         fit(comm, [OnRoot("on_epoch_end", add)])
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_weights_that_one_rank_alone_sets_are_undone(comm: Communicator) -> None:
+    class Stray(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if comm.rank == 1:
+                self.model.set_weights([np.zeros_like(w) for w in self.model.get_weights()])
+
+    model = fit(comm, [Stray()])
+    np.testing.assert_array_equal(model.get_weights()[0], fit(comm, []).get_weights()[0])
+
+
+@pytest.mark.ranks(2, 3)
+def test_callbacks_that_differ_between_ranks(comm: Communicator) -> None:
+    with pytest.raises(DataMismatch, match=r"ranks differ in the callbacks(.|\n)*Watch(.|\n)*ranks = 'root'"):
+        fit(comm, [Watch()] if comm.is_root else [])
+
+
+def test_root_says_how_much_is_shown(comm: Communicator, capfd: pytest.CaptureFixture[str]) -> None:
+    regression(comm).fit(*line(), epochs=2, batch_size=10, verbose=2 if comm.is_root else 0)
+    assert capfd.readouterr().out.count("Epoch") == (2 if comm.is_root else 0)
