@@ -1,11 +1,12 @@
 """The user's own line from which something was called."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
 # A block made by contextlib is entered from there, not from where it is written.
-_NOT_THE_USERS = (str(Path(__file__).parents[1]), contextlib.__file__)
+_NOT_THE_USERS = (f"{Path(__file__).parents[1]}{os.sep}", contextlib.__file__)
 
 
 def call_site() -> str:

@@ -303,6 +303,7 @@ class Communicator:
         """
         self._agree_on("close")
         leaving.unregister(id(self))
+        self.transport.free()
 
 
 @functools.cache

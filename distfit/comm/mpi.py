@@ -127,6 +127,13 @@ class MpiTransport(Transport):
         node.Free()
         return ranks
 
+    @_ends_the_job
+    def free(self) -> None:
+        for name in ("_agreements", "_bulk"):
+            duplicate = vars(self).pop(name, None)
+            if duplicate is not None:
+                duplicate.Free()
+
     def abort(self, status: int) -> None:
         MPI.COMM_WORLD.Abort(status)
 

@@ -67,5 +67,9 @@ class Transport(ABC):
         """Return this process's rank among those of its machine, and how many they are."""
 
     @abstractmethod
+    def free(self) -> None:
+        """Give back what the group took of MPI; nothing may be sent in it from here on."""
+
+    @abstractmethod
     def abort(self, status: int) -> None:
         """End the processes of all ranks."""
