@@ -27,9 +27,13 @@ class ModelCheckpoint(MonitorCallback):
             missing, there is a warning, and it is saved, as in Keras.
         save_weights_only: whether weights alone are saved; implied by such a name.
         mode: ``"min"``, ``"max"``, or ``"auto"`` by the metric.
-        save_freq: ``"epoch"``, or a number of batches, counted across epochs. Where ``steps_per_execution`` is no
-            divisor of it, the next end of a batch hook's batches counts.
+        save_freq: ``"epoch"``, or a number of batches, counted across epochs from the start of `fit`. With
+            ``steps_per_execution``, at the first call of the batch hook after so many.
         initial_value_threshold: a value that has to be beaten, too.
+
+    Raises:
+        ValueError: for another ending, or another `save_freq`.
+        KeyError: when it is to save, if the name has a field that the logs have not. On all ranks.
 
     Unlike Keras's, a number as `save_freq` works with `save_best_only`: batch logs are aggregated over all ranks.
 
@@ -38,10 +42,6 @@ class ModelCheckpoint(MonitorCallback):
         >>> saving = callbacks.ModelCheckpoint("out/{epoch}.weights.safetensors")
         >>> saving.save_weights_only
         True
-
-    Raises:
-        ValueError: for another ending, or another `save_freq`.
-        KeyError: when it is to save, if the name has a field that the logs have not. On all ranks.
 
     Ranks: root decides and writes, and `best` is known there; each file is whole or absent, and an error in writing is
         an error on all ranks.

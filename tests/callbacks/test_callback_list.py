@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.scripted import ScriptedModel
 from support.small import line, regression
 
 from distfit.callbacks import Callback, CallbackList, EarlyStopping, History, LambdaCallback, ProgbarLogger
@@ -196,3 +197,13 @@ def test_the_history_adds_up_over_fits_and_its_epochs_do_not() -> None:
     assert history.epoch == [0, 1]
     assert len(history.history["loss"]) == 4
     assert model.history is history
+
+
+def test_a_loop_of_ones_own_may_train_something_that_is_no_model_of_distfits() -> None:
+    model = ScriptedModel()
+    hooks = CallbackList([EarlyStopping("loss"), History()], model=model, comm=model.comm)
+    hooks.on_train_begin()
+    for epoch, loss in enumerate([1.0, 2.0]):
+        hooks.on_epoch_end(epoch, {"loss": loss})
+    assert model.stop_training
+    assert model.history.history == {"loss": [1.0, 2.0]}

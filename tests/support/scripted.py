@@ -22,6 +22,7 @@ class ScriptedModel:
         self.stop_training = False
         self.weights = [np.array([-1.0])]
         self.saved: list[tuple[str, str]] = []
+        self.history: Any = None
 
     def get_weights(self) -> list[np.ndarray]:
         return [weight.copy() for weight in self.weights]
