@@ -15,7 +15,22 @@ _NUMBERS = "biuf"  # the kinds of NumPy's types that have an average
 
 
 class AggregatedLogs(dict[str, Any]):
-    """Logs that are equal on all ranks already, as `Model.train_step` returns them."""
+    """Logs that are equal on all ranks already, as `Model.train_step` returns them.
+
+    Attributes:
+        changed: True once somebody wrote to them: they may differ then, and are brought together again.
+    """
+
+    changed = False
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.changed = True
+        super().__setitem__(name, value)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Write several values."""
+        self.changed = True
+        super().update(*args, **kwargs)
 
 
 def plain(value: Any) -> Any:
@@ -45,7 +60,7 @@ def aggregate(logs: Logs | None, comm: Communicator, hook: str) -> Logs:
 
     Ranks: every rank; one small message and the values, nothing for logs that are aggregated or empty.
     """
-    if isinstance(logs, AggregatedLogs) or not logs:
+    if not logs or (isinstance(logs, AggregatedLogs) and not logs.changed):
         return AggregatedLogs(sorted((logs or {}).items()))
     logs = _flat(logs)
     packed = pack({name: _part(value) for name, value in logs.items()})

@@ -56,6 +56,7 @@ class Agreed:
 
 
 _NOTHING = np.empty(0)
+_PHASES = {one.value: one for one in Phase}
 
 
 class Agreement:
@@ -134,7 +135,7 @@ class Agreement:
             sums = payload.copy() if payload.size else np.zeros(length)
             self._transport.all_reduce(sums)
         return Agreed(
-            Phase(int(header[PHASE] / active)),
+            _PHASES[int(header[PHASE] / active)],
             int(header[KEY] / active),
             sums,
             header[STOP] > 0,

@@ -12,7 +12,7 @@ import numpy as np
 from distfit import config
 from distfit.data.mapping import Mapped, RowContext
 from distfit.random import RowGenerator, stream_of
-from distfit.utils.nested import leaves, map_leaves
+from distfit.utils.nested import leaves, map_paths
 
 _NAMES = ("x", "y", "sample_weight")
 
@@ -73,8 +73,7 @@ class Source:
             generator = RowGenerator(seed, stream_of(f"map {path}"), step, first_row, len(places))
             return leaf.function(fetch(f"{path}.", leaf.source), RowContext(training, generator))
 
-        paths = iter([path for path, _ in leaves(self.data)])
-        batch: tuple[Any, ...] = map_leaves(lambda leaf: fetch(next(paths), leaf), self.data)
+        batch: tuple[Any, ...] = map_paths(fetch, self.data)
         return batch if self.class_weight is None else weigh_classes(batch, self.class_weight)
 
     def describe(self, *, sample: bool) -> dict[str, str]:

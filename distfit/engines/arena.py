@@ -19,6 +19,7 @@ class Arena:
     Attributes:
         buffer: the whole, one-dimensional.
         starts: each part's first element.
+        stops: where each part ends, the gap of zeros behind it included.
         views: the parts, in their shapes.
 
     Example:
@@ -31,11 +32,9 @@ class Arena:
     def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: str) -> None:
         step = _ALIGNMENT // np.dtype(dtype).itemsize
         sizes = [int(np.prod(shape)) for shape in shapes]
-        self.starts: list[int] = []
-        length = 0
-        for size in sizes:
-            self.starts.append(length)
-            length += -(-size // step) * step
+        self.stops = np.cumsum([-(-size // step) * step for size in sizes], dtype=int).tolist()
+        self.starts = [0, *self.stops[:-1]][: len(sizes)]
+        length = self.stops[-1] if self.stops else 0
         room = np.zeros(length + step, dtype)
         first = (-room.ctypes.data % _ALIGNMENT) // room.itemsize
         self.buffer = room[first : first + length]

@@ -62,11 +62,12 @@ class NumpyEngine(Engine):
 
     @property
     def parameters(self) -> np.ndarray:
-        return self._allocate().buffer
+        return (self._arena or self._allocate()).buffer
 
     @property
     def gradients(self) -> np.ndarray:
-        self._allocate()
+        if self._arena is None:
+            self._allocate()
         return self._gradient_arena.buffer
 
     @property
@@ -90,7 +91,10 @@ class NumpyEngine(Engine):
             optimizer.build(arena.buffer.size, arena.buffer.dtype, self._segments(arena))
 
     def _segments(self, arena: Arena) -> list[Segment]:
-        starts = {id(p): start for p, start in zip(self._parameters, arena.starts, strict=True)}
+        places = {
+            id(p): place
+            for p, place in zip(self._parameters, zip(arena.starts, arena.stops, strict=True), strict=True)
+        }
         self._trained = [
             (layer, p)
             for layer in self.graph.layers
@@ -100,7 +104,7 @@ class NumpyEngine(Engine):
         ]
         self._regularized = [p for _, p in self._trained if p.regularizer is not None]
         return [
-            Segment(f"{layer.name}/{p.name}", starts[id(p)], starts[id(p)] + int(np.prod(p.shape)))
+            Segment(f"{layer.name}/{p.name}", *places[id(p)])  # gaps and all: neighbours are updated as one
             for layer, p in self._trained
         ]
 

@@ -1,7 +1,6 @@
 """A weight of a layer: a place in the model's arena, or an array of its own before the model is built."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -93,9 +92,8 @@ class Parameter:
             raise TypeError(f"{self.name} has no value yet: its layer belongs to no model")
         self._weight[...] = value
 
-    @contextmanager
-    def gradient(self) -> Iterator[np.ndarray]:
-        """Yield an array to which the backward pass writes this parameter's gradient, summed over its rows.
+    def gradient(self) -> "GradientWrite":
+        """Return a block that gives an array for this parameter's gradient, summed over the rows, to be written there.
 
         The first write of a step goes straight to the arena, so that nothing has to be zeroed and added; a further one
         (a layer that is used twice, accumulation over batches) goes to a scratch array and is added.
@@ -105,13 +103,8 @@ class Parameter:
         """
         if self._gradient is None:
             raise TypeError(f"{self.name} is a layer's state and has no gradient")
-        if self._fresh:
-            yield self._gradient
-            self._fresh = False
-        else:
-            scratch = np.empty_like(self._gradient)
-            yield scratch
-            self._gradient += scratch
+        first, self._fresh = self._fresh, False
+        return GradientWrite(self._gradient, first=first)
 
     def begin_gradient(self) -> None:
         """Forget the gradient: the next write replaces it."""
@@ -127,3 +120,23 @@ class Parameter:
         """Add `factor` times the gradient of the regularizer's penalty to the gradient."""
         if self.regularizer is not None and self._gradient is not None:
             self._gradient += factor * self.regularizer.gradient(self.value)
+
+
+class GradientWrite:
+    """A block in which a gradient is written; see `Parameter.gradient`."""
+
+    __slots__ = ("_first", "_gradient", "_target")
+
+    def __init__(self, gradient: np.ndarray, *, first: bool) -> None:
+        self._gradient = gradient
+        self._first = first
+        self._target = gradient if first else np.empty_like(gradient)
+
+    def __enter__(self) -> np.ndarray:
+        return self._target
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._first and error is None:
+            self._gradient += self._target

@@ -34,5 +34,6 @@ class Rescaling(Layer):
         """Compute ``x * scale + offset``."""
         scale = np.asarray(self.scale, config.floatx())
         y = np.multiply(x, scale, dtype=scale.dtype)
-        y += np.asarray(self.offset, scale.dtype)
+        if np.any(self.offset):
+            y += np.asarray(self.offset, scale.dtype)
         return y, lambda dy: dy * scale

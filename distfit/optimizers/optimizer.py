@@ -94,6 +94,7 @@ class Optimizer(Configured, ABC):
         self._layout: tuple[Segment, ...] = ()
         self._segments: tuple[Segment, ...] = ()
         self._runs: list[Run] = []
+        self._cuts: tuple[int, int, float | None, list[list[Chunk]]] | None = None
         self._slots: slots.Slots = {}
         self._scratch = np.empty(0)
         self._wide_scratch = np.empty(0)
@@ -173,6 +174,7 @@ class Optimizer(Configured, ABC):
                 f"an arena of {size} {np.dtype(dtype)} elements. Make a new optimizer for another model"
             )
         self._segments = ordered
+        self._cuts = None
         self._runs = self.arrange([Run(s.start, s.stop, self._decays(s.name)) for s in ordered])
 
     def apply(self, parameters: np.ndarray, gradients: np.ndarray, divisor: float) -> None:
@@ -190,8 +192,7 @@ class Optimizer(Configured, ABC):
         self._check_arena(gradients)
         scale = self._clip(gradients, 1.0 / float(divisor))
         step = Step(self.iterations + 1, self.learning_rate, scale)
-        for run in self._runs:
-            chunks = self._chunks(run, parameters, gradients)
+        for chunks in self._cut(parameters, gradients):
             self.update_run(chunks, step)
             if self.use_ema:
                 for chunk in chunks:
@@ -264,14 +265,23 @@ class Optimizer(Configured, ABC):
         self.built = True
 
     def _clip(self, gradients: np.ndarray, scale: float) -> float:
+        if self.clipvalue is self.clipnorm is self.global_clipnorm is None:
+            return scale
         parts = [gradients[segment.start : segment.stop] for segment in self._segments]
         if self.clipvalue is not None:
             return clipping.clip_by_value(parts, scale, self.clipvalue)
         if self.clipnorm is not None:
             return clipping.clip_by_norm(parts, scale, self.clipnorm, self._wide_scratch)
-        if self.global_clipnorm is not None:
-            return clipping.clip_by_global_norm(parts, scale, self.global_clipnorm, self._wide_scratch)
-        return scale
+        assert self.global_clipnorm is not None  # noqa: S101 - the last of the three
+        return clipping.clip_by_global_norm(parts, scale, self.global_clipnorm, self._wide_scratch)
+
+    def _cut(self, parameters: np.ndarray, gradients: np.ndarray) -> list[list[Chunk]]:
+        """Return each run's chunks. A trainer brings the same arrays at every step: they are cut once."""
+        cut = self._cuts
+        if cut is None or cut[:3] != (id(parameters), id(gradients), self.weight_decay):
+            chunks = [self._chunks(run, parameters, gradients) for run in self._runs]
+            self._cuts = cut = (id(parameters), id(gradients), self.weight_decay, chunks)
+        return cut[3]
 
     def _chunks(self, run: Run, parameters: np.ndarray, gradients: np.ndarray) -> list[Chunk]:
         decay = (self.weight_decay or 0.0) if run.decays else 0.0

@@ -87,6 +87,8 @@ def _write(value: Any, where: str) -> Any:
         return {"class": f"{type(value).__module__}:{type(value).__qualname__}", "config": config}
     if isinstance(value, (list, tuple)):
         return [_write(item, where) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _write(item, where) for name, item in value.items()}
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):
@@ -109,8 +111,10 @@ def read(written: Any, custom_objects: Mapping[str, Any]) -> Any:
     """
     if isinstance(written, list):
         return [read(item, custom_objects) for item in written]
-    if not isinstance(written, dict) or "class" not in written:
+    if not isinstance(written, dict):
         return written
+    if "class" not in written:
+        return {name: read(value, custom_objects) for name, value in written.items()}
     module, name = written["class"].split(":")
     if name in custom_objects:
         cls = custom_objects[name]

@@ -40,12 +40,13 @@ def fit(
         the others, whichever that is.
     """
     model.stop_training = False
+    model.progress.forget_gradients()
     logs = AggregatedLogs()
     callbacks.on_train_begin()
     for epoch in epochs:
         callbacks.on_epoch_begin(epoch)
-        logs = train_epoch(model, feed, epoch, callbacks, check_next)
-        logs.update(validate(epoch))
+        trained = train_epoch(model, feed, epoch, callbacks, check_next)
+        logs = AggregatedLogs({**trained, **validate(epoch)})
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break

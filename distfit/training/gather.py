@@ -66,6 +66,7 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
 
     Raises:
         WouldNotFit: on all ranks, if a node has not the memory.
+        ValueError: on all ranks, for `out` where the model has several outputs.
 
     Ranks: every rank; one small message, and the rows.
     """
@@ -77,6 +78,8 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
     known = comm.all_gather_object((len(places), described, rows.single, _free_bytes(), comm.local_size))
     counts = [one[0] for one in known]
     shapes, single = next(((one[1], one[2]) for one in known if one[1] is not None), ([], True))
+    if out is not None and not single:
+        raise ValueError(f"out is one array, but the model has {len(shapes)} outputs: predict without it")
     row_bytes = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in shapes)
     if not shared:
         _check_memory(sum(counts) * row_bytes, [(one[3], one[4] if gather == "all" else 1) for one in known])

@@ -230,7 +230,7 @@ class Model:
             optimizer, loss, metrics, weighted_metrics, steps_per_execution, gradient_accumulation_steps
         )
         self._scores = None
-        self.progress.accumulated, self.progress.weight = 0, 0.0
+        self.progress.forget_gradients()
         if self._engine is not None:
             self._engine.compile(self._compiled.optimizer)
 

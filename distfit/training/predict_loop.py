@@ -43,7 +43,7 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
             rows.add(batch.place, batch.rows, model.engine.predict(x, inference_step(model, batch)))  # noqa: B023
             return np.empty(0)
 
-        has_next = agree_on_step(model, comm, batch, measure).has_next
+        has_next = agree_on_step(model, comm, batch, measure, "stop_predicting").has_next
         check_next(has_next)
         if callbacks.has_hook("on_predict_batch_end"):
             outputs: Any = all_rows(comm, rows.last if batch.rows else Rows())

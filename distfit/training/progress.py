@@ -22,3 +22,7 @@ class Progress:
     weight: float = 0.0
     has_next: int = 0
     torn: bool = False
+
+    def forget_gradients(self) -> None:
+        """Start a new sum of gradients: what an interrupted training has accumulated belongs to no update."""
+        self.accumulated, self.weight = 0, 0.0

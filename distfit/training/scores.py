@@ -11,6 +11,7 @@ from distfit.comm import CAPACITY, Communicator, Phase
 from distfit.metrics import Metric, State
 
 LOSS, WEIGHT = 0, 1
+_ROOM = CAPACITY - 16  # a few numbers of the optimizer's ride along
 _HEAD = 2  # the sum of the loss over rows, and the number of its values
 
 
@@ -35,7 +36,7 @@ class Scores:
         for metric, use_weight in self._metrics:
             fields = metric.fields
             needed = sum(int(np.prod(field.shape)) for field in fields.values())
-            if needed + self.length > CAPACITY or any(field.reduction != "sum" for field in fields.values()):
+            if needed + self.length > _ROOM or any(field.reduction != "sum" for field in fields.values()):
                 self._late.append((metric, use_weight))
                 continue
             places = {}
@@ -101,10 +102,8 @@ class Scores:
 
     def logs(self) -> AggregatedLogs:
         """Return the values so far, of the metrics that steps carry."""
-        logs = AggregatedLogs(loss=self._loss())
-        for metric, _, places in self._riding:
-            logs[metric.name] = self._result(metric, places)
-        return logs
+        results = {metric.name: self._result(metric, places) for metric, _, places in self._riding}
+        return AggregatedLogs(loss=self._loss(), **results)
 
     def results(self) -> AggregatedLogs:
         """Return all values, in the order of compile; to be called after `finish`."""

@@ -30,10 +30,11 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
         evaluated = model.compute_gradients(x, y, sample_weight, training_step(model, comm, batch))
-        return measured(model, scores, batch, evaluated)
+        return np.concatenate([measured(model, scores, batch, evaluated), root_numbers(model, comm)])
 
-    agreed = agree_on_step(model, comm, batch, measure)
-    progress.weight += scores.absorb(agreed.sums)
+    agreed = agree_on_step(model, comm, batch, measure, "stop_training")
+    progress.weight += scores.absorb(agreed.sums[: scores.length])
+    adopt_numbers(model, agreed.sums[scores.length :])
     progress.has_next = agreed.has_next
     progress.accumulated += 1
     progress.step += 1
@@ -55,15 +56,15 @@ def test_step(model: Model, batch: Batch, scores: Scores) -> Agreed:
         value = model.compute_loss(x, y, y_pred, sample_weight)
         return measured(model, scores, batch, Evaluated(y_pred, value.total, value.weight))
 
-    agreed = agree_on_step(model, comm, batch, measure)
+    agreed = agree_on_step(model, comm, batch, measure, "stop_evaluating")
     scores.absorb(agreed.sums)
     return agreed
 
 
 def agree_on_step(
-    model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray]
+    model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray], stop_flag: str
 ) -> Agreed:
-    """Do this rank's part of a step, and agree on it.
+    """Do this rank's part of a step, and agree on it, and on whether to stop.
 
     A rank without rows calls no layer and no code of the user's. It does not know which sums the others' layers will
     ask for, and need not: it joins each small message as it comes, with zeros, until that of the step's end.
@@ -71,17 +72,38 @@ def agree_on_step(
     Ranks: every rank of `comm`.
     """
     if batch.rows:
-        agreed = comm.agreement.agree(Phase.STEP, measure(), has_next=batch.has_next)
+        measurements = measure()
+        stop = getattr(model, stop_flag)
+        agreed = comm.agreement.agree(Phase.STEP, measurements, has_next=batch.has_next, stop=stop)
     else:
         while True:
-            agreed = comm.agreement.agree(None, has_next=batch.has_next)
+            stop = getattr(model, stop_flag)
+            agreed = comm.agreement.agree(None, has_next=batch.has_next, stop=stop)
             if agreed.phase is Phase.FORWARD_SUMS:
                 model.engine.absorb_sums(agreed.key, agreed.sums)
             elif agreed.phase is not Phase.BACKWARD_SUMS:
                 break
     if agreed.stop:
-        model.stop_training = model.stop_evaluating = model.stop_predicting = True
+        setattr(model, stop_flag, True)
     return agreed
+
+
+def root_numbers(model: Model, comm: Communicator) -> np.ndarray:
+    """Return the optimizer's numbers on root, behind a one; zeros of that length elsewhere."""
+    numbers = np.array([1.0, *model.shared_state.numbers().values()])
+    return numbers if comm.is_root else np.zeros_like(numbers)
+
+
+def adopt_numbers(model: Model, numbers: np.ndarray) -> None:
+    """Take root's learning rate: a callback's hook before the batch may have drawn another one on each rank.
+
+    Args:
+        model: the model that is trained.
+        numbers: the sum of what `root_numbers` gave; without the one where root had no rows.
+    """
+    if numbers.size and numbers[0]:
+        names = model.shared_state.numbers()
+        model.shared_state.set_numbers(dict(zip(names, numbers[1:].tolist(), strict=True)))
 
 
 def apply_gradients(model: Model, comm: Communicator) -> None:

@@ -22,6 +22,18 @@ def map_leaves(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     return function(tree, *others)
 
 
+def map_paths(function: Callable[[str, Any], Any], tree: Any, prefix: str = "") -> Any:
+    """Apply `function` to each leaf and its path, such as ``"[0]['left']"``; see `map_leaves`."""
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {k: map_paths(function, v, f"{prefix}[{k!r}]") for k, v in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        mapped = [map_paths(function, v, f"{prefix}[{i}]") for i, v in enumerate(tree)]
+        return tuple(mapped) if isinstance(tree, tuple) else mapped
+    return function(prefix, tree)
+
+
 def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """Return the leaves with their paths, such as ``("[0]", array)`` or ``("['left']", array)``."""
     if tree is None:

@@ -247,3 +247,36 @@ def test_callbacks_that_differ_between_ranks(comm: Communicator) -> None:
 def test_root_says_how_much_is_shown(comm: Communicator, capfd: pytest.CaptureFixture[str]) -> None:
     regression(comm).fit(*line(), epochs=2, batch_size=10, verbose=2 if comm.is_root else 0)
     assert capfd.readouterr().out.count("Epoch") == (2 if comm.is_root else 0)
+
+
+def test_a_random_learning_rate_before_a_batch_is_that_of_root(comm: Communicator) -> None:
+    class Dice(Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.model.optimizer.learning_rate = 0.01 / (1 + comm.rank + batch)
+
+    watch = Watch()
+    model = fit(comm, [Dice(), watch])
+    assert watch.rates == [0.01, 0.005, 0.01 / 3] * 3
+    weights = comm.all_gather_object(model.get_weights()[0].tobytes())
+    assert weights == weights[:1] * comm.size
+
+
+def test_a_stop_of_one_rank_before_a_batch_stops_all(comm: Communicator) -> None:
+    class Enough(Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if comm.rank == comm.size - 1 and batch == 1:
+                self.model.stop_training = True
+
+    watch = Watch()
+    fit(comm, [Enough(), watch])
+    assert [batch for batch, _ in watch.batches] == [0, 1]
+
+
+def test_logs_that_a_loop_of_ones_own_adds_to_are_brought_together(comm: Communicator) -> None:
+    model = regression(comm)
+    callback = Value()
+    hooks = CallbackList([callback], model=model)
+    logs = model.train_step(line())
+    logs["rank"] = float(comm.rank)
+    hooks.on_epoch_end(0, logs)
+    assert callback.logs["rank"] == (comm.size - 1) / 2
