@@ -1,0 +1,1 @@
+"""Measurements of distfit against the same arithmetic without it: ``python -m benchmarks``, or ``make bench``."""

@@ -1,0 +1,54 @@
+"""What is measured: a network on pictures, of the same kind and size everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from distfit import Sequential, datasets, layers, losses, utils
+from distfit.comm import Communicator
+
+BATCH_SIZE = 256
+HIDDEN = (512, 512)
+CLASSES = 10
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+def load() -> tuple[Rows, Rows]:
+    """Return training and test rows of Fashion-MNIST, or random bytes in its shape where it is not to be had."""
+    try:
+        return datasets.fashion_mnist.load_data()
+    except datasets.DatasetUnavailable:
+        return noise(60_000, seed=0), noise(10_000, seed=1)
+
+
+def noise(rows: int, seed: int) -> Rows:
+    """Return random bytes and classes."""
+    generator = np.random.default_rng(seed)
+    return (
+        generator.integers(0, 256, (rows, 28, 28), np.uint8),
+        generator.integers(0, CLASSES, rows, np.uint8),
+    )
+
+
+def network(comm: Communicator, hidden: tuple[int, ...] = HIDDEN) -> Sequential:
+    """Return the network, compiled for Adam and the cross-entropy of logits, with equal weights on all ranks.
+
+    Ranks: local.
+    """
+    utils.set_random_seed(0)
+    model = Sequential(
+        [
+            layers.Rescaling(1 / 255, input_shape=(28, 28)),
+            layers.Flatten(),
+            *(layers.Dense(units, activation="relu") for units in hidden),
+            layers.Dense(CLASSES),
+        ],
+        comm=comm,
+    )
+    model.compile(
+        optimizer="adam",
+        loss=losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return model
