@@ -15,7 +15,9 @@ Without ``--with-mpi`` such tests are skipped, and nothing here imports MPI.
 """
 
 import functools
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any, NoReturn, TypeVar
@@ -36,6 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "mpi_patience_s", "how long a rank whose test went well waits for the others", default="120"
     )
     parser.addini("mpi_patience_failed_s", "how long a rank whose test failed waits for them", default="10")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Give each rank temporary folders of its own: pytest's are numbered, and ranks would clear away each other's."""
+    if config.getoption("with_mpi") and config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="pytest-rank-")
+        config.add_cleanup(functools.partial(shutil.rmtree, config.option.basetemp, ignore_errors=True))
 
 
 @pytest.hookimpl(trylast=True)
