@@ -1,6 +1,8 @@
 """Named arrays in one file: safetensors, or NumPy's npz. Nothing that could run code when it is read."""
 
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,14 +41,15 @@ def write_arrays(
         ([0, 1, 2], {'made by': 'hand'})
     """
     check_format(path)
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
     def write(unfinished: Path) -> None:
         if str(path).endswith(".npz"):
             with unfinished.open("wb") as file:
                 np.savez(file, **contiguous)  # type: ignore[arg-type]
         else:
-            safetensors.numpy.save_file(contiguous, unfinished, dict(metadata or {}))
+            # Of no arrays and empty metadata safetensors makes a file that it cannot read.
+            safetensors.numpy.save_file(contiguous, unfinished, dict(metadata) if metadata else None)
 
     write_atomically(path, write)
 
@@ -65,13 +68,23 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     """
     check_format(path)
     if str(path).endswith(".npz"):
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file), {}
+        return _read_npz(path), {}
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise ValueError(f"{os.fspath(path)} is no safetensors file, or a damaged one: {error}") from error
+
+
+def _read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    with Path(path).open("rb") as file:
+        try:
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.lib.npyio.NpzFile):
+                return dict(content)
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{os.fspath(path)} is no npz file, or a damaged one: {error}") from error
+    raise ValueError(f"{os.fspath(path)} is no npz file: it holds one array without a name")
 
 
 def check_format(path: str | os.PathLike[str]) -> None:

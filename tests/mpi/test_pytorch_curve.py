@@ -1,4 +1,4 @@
-"""Any number of ranks goes down PyTorch's loss curve, from the same weights, on the same batches, the last one ragged."""
+"""Any number of ranks goes down PyTorch's loss curve, on the same batches, the last one ragged."""
 
 import json
 from pathlib import Path
