@@ -74,6 +74,7 @@ class Agreement:
         self._message = np.zeros(MESSAGE_LENGTH)
         self._payload = self._message[HEADER:]
         self._left: str | None = None
+        self._used = 0
         self.messages = 0
 
     @property
@@ -176,10 +177,11 @@ class Agreement:
         )  # fmt: skip
         riding = length if length <= CAPACITY else 0
         self._payload[:riding] = payload[:riding]
-        self._payload[riding:] = 0  # what the last message left there would be summed again and again
+        self._payload[riding : self._used] = 0  # what earlier messages left there would be summed again and again
         self._transport.sum_message(self._message)
         self.messages += 1
         header: list[float] = self._message[:HEADER].tolist()
+        self._used = max(riding, min(int(header[LENGTH]), CAPACITY))  # the sum of lengths: no rank's was longer
         return header
 
     def _raise_failures(self) -> NoReturn:

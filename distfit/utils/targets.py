@@ -82,8 +82,11 @@ def class_labels(y_true: np.ndarray, shape: tuple[int, ...], num_classes: int) -
             label and its row.
     """
     labels = labels_of_shape(y_true, shape).reshape(-1)
-    with np.errstate(invalid="ignore"):  # NaN and infinities become some integer, which differs from them
-        indices: np.ndarray = labels.astype(np.intp)
+    if labels.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):  # NaN and infinities become some integer, which differs from them
+            indices: np.ndarray = labels.astype(np.intp)
+    else:
+        indices = labels.astype(np.intp)
     # Read as unsigned, a negative label is a very large one: one comparison finds both.
     wrong = indices.view(np.uintp) >= num_classes
     if labels.dtype.kind == "f":
