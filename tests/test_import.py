@@ -8,12 +8,25 @@ import pytest
 import distfit
 from distfit import _startup
 
-HEAVY = ("mpi4py", "torch", "jax", "keras", "tensorflow", "matplotlib", "sklearn", "numpy", "safetensors", "pooch")
+HEAVY = (
+    "mpi4py",
+    "torch",
+    "jax",
+    "keras",
+    "tensorflow",
+    "matplotlib",
+    "sklearn",
+    "numpy",
+    "safetensors",
+    "pooch",
+)
 
 
 def test_the_import_starts_nothing_heavy() -> None:
     program = f"import distfit, sys; print([name for name in {HEAVY} if name in sys.modules])"
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
     assert printed.strip() == "[]"
 
 
@@ -23,7 +36,9 @@ def test_the_model_starts_no_mpi_before_it_needs_the_other_ranks() -> None:
         "model = Sequential([layers.Dense(1, input_shape=(2,))]); model.compile(loss='mse');"
         "print('mpi4py' in sys.modules)"
     )
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
     assert printed.strip() == "False"
 
 

@@ -177,11 +177,15 @@ class Agreement:
         )  # fmt: skip
         riding = length if length <= CAPACITY else 0
         self._payload[:riding] = payload[:riding]
-        self._payload[riding : self._used] = 0  # what earlier messages left there would be summed again and again
+        self._payload[riding : self._used] = (
+            0  # what earlier messages left there would be summed again and again
+        )
         self._transport.sum_message(self._message)
         self.messages += 1
         header: list[float] = self._message[:HEADER].tolist()
-        self._used = max(riding, min(int(header[LENGTH]), CAPACITY))  # the sum of lengths: no rank's was longer
+        self._used = max(
+            riding, min(int(header[LENGTH]), CAPACITY)
+        )  # the sum of lengths: no rank's was longer
         return header
 
     def _raise_failures(self) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,12 +116,16 @@ def _common_length(arrays: tuple[Any, ...]) -> int:
     return next(iter(lengths.values()))
 
 
-def split_validation(inputs: Inputs, fraction: float) -> tuple[Inputs, Inputs]:
-    """Split off the last rows for validation, before any shuffling.
+def split_validation(
+    inputs: Inputs, fraction: float, lengths: Sequence[int], rank: int
+) -> tuple[Inputs, Inputs]:
+    """Split off the last rows of the data set for validation, before any shuffling.
 
     Args:
         inputs: rows.
         fraction: of the rows, in (0, 1).
+        lengths: how many rows each rank holds.
+        rank: this one. Of local parts, those of the last ranks are split off, as if all lay one behind the other.
 
     Raises:
         ValueError: for a stream, a fraction outside (0, 1), or one that leaves a part empty.
@@ -133,11 +137,13 @@ def split_validation(inputs: Inputs, fraction: float) -> tuple[Inputs, Inputs]:
     if not 0 < fraction < 1:
         raise ValueError(f"validation_split lies between 0 and 1. Received: {fraction}")
     rows = len(inputs.source)
-    split = int(np.floor(rows * (1.0 - fraction)))
-    if not inputs.local and (split in (0, rows)):
+    total, offset = (sum(lengths), sum(lengths[:rank])) if inputs.local else (rows, 0)
+    split = int(np.floor(total * (1.0 - fraction)))
+    if split in (0, total):
         raise ValueError(
-            f"validation_split={fraction} of {rows} rows leaves nothing to train on, or to validate with"
+            f"validation_split={fraction} of {total} rows leaves nothing to train on, or to validate with"
         )
+    own_split = min(max(split - offset, 0), rows)
     # As in Keras, class weights are for training: validation counts each row once.
-    held_out = replace(inputs.source.window(split, rows), class_weight=None)
-    return replace(inputs, source=inputs.source.window(0, split)), Inputs(held_out, None, inputs.local)
+    held_out = replace(inputs.source.window(own_split, rows), class_weight=None)
+    return replace(inputs, source=inputs.source.window(0, own_split)), Inputs(held_out, None, inputs.local)

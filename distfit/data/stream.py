@@ -100,7 +100,7 @@ class StreamFeed(Feed):
             # What the ranks before this one bring is not known, and not worth a message: a rank's rows are told apart
             # from all others by its number in the upper bits.
             start, stop, first_row = 0, rows, self._rank << 32
-            place = (self._batches << 48) + (self._rank << 24)
+            place = (self._batches << 40) + (self._rank << 20)
         else:
             start, stop = bounds(rows, self._rank, self._size)
             first_row, place = start, self._seen + start

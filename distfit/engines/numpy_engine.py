@@ -25,6 +25,10 @@ class NumpyEngine(Engine):
         outputs: its outputs.
         seed: of the first weights.
         single: True where the model has one output, which is then no list.
+
+    Attributes:
+        graph: how the layers are connected.
+        names: of the layers within this model; a layer may belong to several.
     """
 
     def __init__(
@@ -36,7 +40,7 @@ class NumpyEngine(Engine):
         self._arena: Arena | None = None
         self._contexts = self.graph.contexts()
         self._backward = False
-        _name_uniquely(self.graph.layers)
+        self.names = _unique_names(self.graph.layers)
         self._parameters = [p for layer in self.graph.layers for p in layer.parameters]
         for number, parameter in enumerate(self._parameters):
             if not parameter.initialized:
@@ -73,7 +77,7 @@ class NumpyEngine(Engine):
     @property
     def variables(self) -> list[Variable]:
         return [
-            Variable(f"{layer.name}/{p.name}", p.value, p.trainable and layer.trainable, p.assign)
+            Variable(f"{self.names[layer]}/{p.name}", p.value, p.trainable and layer.trainable, p.assign)
             for layer in self.graph.layers
             for p in sorted(layer.parameters, key=lambda p: not p.trainable)
         ]
@@ -104,7 +108,9 @@ class NumpyEngine(Engine):
         ]
         self._regularized = [p for _, p in self._trained if p.regularizer is not None]
         return [
-            Segment(f"{layer.name}/{p.name}", *places[id(p)])  # gaps and all: neighbours are updated as one
+            Segment(
+                f"{self.names[layer]}/{p.name}", *places[id(p)]
+            )  # gaps and all: neighbours are updated as one
             for layer, p in self._trained
         ]
 
@@ -188,14 +194,19 @@ class NumpyEngine(Engine):
         )
 
 
-def _name_uniquely(layers: list[Layer]) -> None:
-    """Number the names that layers gave themselves, within the model: dense, dense_1, dense_2."""
-    taken: set[str] = set()
+def _unique_names(layers: list[Layer]) -> dict[Layer, str]:
+    """Name layers within the model; those without a name of the user's are numbered: dense, dense_1, dense_2.
+
+    Raises:
+        ValueError: if the user gave two of them one name.
+    """
+    names: dict[Layer, str] = {}
     for layer in sorted(layers, key=lambda layer: not layer.named_by_user):
-        base, number = layer.name, 0
-        if layer.named_by_user and base in taken:
-            raise ValueError(f"two layers of the model have the name {base!r}: names have to differ")
-        while layer.name in taken:
+        name, number = layer.name, 0
+        if layer.named_by_user and name in names.values():
+            raise ValueError(f"two layers of the model have the name {name!r}: names have to differ")
+        while name in names.values():
             number += 1
-            layer.name = f"{base}_{number}"
-        taken.add(layer.name)
+            name = f"{layer.name}_{number}"
+        names[layer] = name
+    return names

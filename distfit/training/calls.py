@@ -81,7 +81,11 @@ def fit(
         if validation_data is not None:
             validation_inputs = read_validation(validation_data)
         elif validation_split:
-            training, validation_inputs = split_validation(training, validation_split)
+            rows = 0 if training.source is None else len(training.source)
+            lengths = self.comm.all_gather_object(rows)
+            training, validation_inputs = split_validation(
+                training, validation_split, lengths, self.comm.rank
+            )
         batching = Batching(batch_size, steps_per_epoch, shuffle=shuffle, training=True)
         validation_batching = Batching(validation_batch_size or batch_size, validation_steps)
         settings: dict[str, object] = {

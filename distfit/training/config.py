@@ -26,13 +26,14 @@ def config_of(model: Model) -> dict[str, Any]:
     """
     graph = model.graph_engine.graph
     layers = {layer: number for number, layer in enumerate(graph.layers)}
+    in_order = {layer: model.graph_engine.names[layer] for layer in graph.layers}
     compiled = model.compiled if model.optimizer is not None else None
     return {
         "format_version": FORMAT_VERSION,
         "name": model.name,
         "single_output": model.graph_engine.single,
         "inputs": [{"shape": list(t.shape), "name": t.name, "dtype": t.dtype} for t in graph.inputs],
-        "layers": [{**_write(layer, layer.name), "name": layer.name} for layer in graph.layers],
+        "layers": [{**_write(layer, name), "name": name} for layer, name in in_order.items()],
         "operations": [
             {"layer": layers[op.layer], "inputs": op.inputs, "output": op.output, "several": op.several}
             for op in graph.operations

@@ -160,9 +160,9 @@ class Model:
         if index is not None:
             return self.layers[index]
         for layer in self.layers:
-            if layer.name == name:
+            if self.graph_engine.names[layer] == name:
                 return layer
-        raise ValueError(f"no layer {name!r}. Layers are: {', '.join(layer.name for layer in self.layers)}")
+        raise ValueError(f"no layer {name!r}. Layers are: {', '.join(self.graph_engine.names.values())}")
 
     def summary(self, print_fn: Any = None) -> None:
         """Print the layers, their output shapes and their numbers of weights, on root.

@@ -22,7 +22,7 @@ def summary(model: Model) -> str:
         trainable += sum(int(np.prod(p.shape)) for p in layer.parameters if p.trainable and layer.trainable)
         rows.append(
             (
-                f"{layer.name} ({type(layer).__name__})",
+                f"{model.graph_engine.names[layer]} ({type(layer).__name__})",
                 str(("batch", *shapes[layer])).replace("'", ""),
                 f"{count:,}",
             )

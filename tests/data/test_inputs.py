@@ -141,9 +141,9 @@ def test_validation_is_split_off_the_end(count: int, fraction: float) -> None:
     split = int(count * (1 - fraction))  # Keras: the first floor(n * (1 - fraction)) rows are for training
     if split in (0, count):
         with pytest.raises(ValueError, match="leaves nothing"):
-            split_validation(inputs, fraction)
+            split_validation(inputs, fraction, [len(X)], 0)
         return
-    parts = [part.source for part in split_validation(inputs, fraction)]
+    parts = [part.source for part in split_validation(inputs, fraction, [len(X)], 0)]
     assert parts[0] is not None
     assert parts[1] is not None
     trained, held_out = (rows(part, np.arange(len(part)))[0].tolist() for part in parts if part)
@@ -153,17 +153,17 @@ def test_validation_is_split_off_the_end(count: int, fraction: float) -> None:
 @pytest.mark.parametrize("fraction", [-0.1, 0.0, 1.0, 2.0])
 def test_a_split_that_is_no_fraction(fraction: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        split_validation(read_inputs(X, Y), fraction)
+        split_validation(read_inputs(X, Y), fraction, [len(X)], 0)
 
 
 def test_a_stream_cannot_be_split() -> None:
     with pytest.raises(ValueError, match="Give validation_data beside an iterable"):
-        split_validation(read_inputs(iter([X])), 0.5)
+        split_validation(read_inputs(iter([X])), 0.5, [len(X)], 0)
 
 
 def test_class_weights_are_for_training_alone() -> None:
     inputs = read_inputs(X, Y % 2, class_weight={1: 4.0})
-    training, validation = split_validation(inputs, 0.5)
+    training, validation = split_validation(inputs, 0.5, [len(X)], 0)
     assert training.source is not None
     assert validation.source is not None
     assert rows(training.source, [0, 1])[2].tolist() == [1.0, 4.0]
@@ -197,3 +197,14 @@ def test_rows_given_by_hand_are_told_apart_by_rank() -> None:
     assert Batch.of(X, 0).rows == 10
     with pytest.raises(ValueError, match=r"\(10, 3\), \(9,\)"):
         Batch.of((X, Y[:9]), 0)
+
+
+def test_of_local_parts_the_last_rows_of_the_whole_are_split_off():
+    """Parts of 3, 0 and 5 rows, a quarter of 8 rows: the last two, which the last rank holds."""
+    rows = np.arange(8)
+    split = []
+    for rank, (start, stop) in enumerate([(0, 3), (3, 3), (3, 8)]):
+        inputs = read_inputs(LocalPart(rows[start:stop]))
+        training, validation = split_validation(inputs, 0.25, [3, 0, 5], rank)
+        split.append((len(training.source), len(validation.source)))
+    assert split == [(3, 0), (0, 0), (3, 2)]
