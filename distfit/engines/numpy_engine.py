@@ -11,7 +11,7 @@ from distfit import config
 from distfit.engines.arena import Arena
 from distfit.engines.engine import ComputeLoss, Engine, Evaluated, Step, Variable
 from distfit.engines.graph import Graph
-from distfit.layers import Layer, Tensor
+from distfit.layers import Context, Layer, Tensor
 from distfit.optimizers import Optimizer, Segment
 from distfit.random import RowGenerator
 from distfit.utils.nested import leaves
@@ -38,7 +38,7 @@ class NumpyEngine(Engine):
         self.single = single
         self._optimizer: Optimizer | None = None
         self._arena: Arena | None = None
-        self._contexts = self.graph.contexts()
+        self._contexts = self._new_contexts()
         self._backward = False
         self.names = _unique_names(self.graph.layers)
         self._parameters = [p for layer in self.graph.layers for p in layer.parameters]
@@ -89,7 +89,7 @@ class NumpyEngine(Engine):
     def compile(self, optimizer: Optimizer | None) -> None:
         arena = self._allocate()
         self.graph.plan()
-        self._contexts = self.graph.contexts()
+        self._contexts = self._new_contexts()
         self._optimizer = optimizer
         if optimizer is not None:
             optimizer.build(arena.buffer.size, arena.buffer.dtype, self._segments(arena))
@@ -141,16 +141,22 @@ class NumpyEngine(Engine):
         return outputs[0] if self.single else outputs
 
     def _forward(self, x: Any, step: Step) -> tuple[list[np.ndarray], list[Any]]:
-        self._backward = False
+        self._step, self._backward = step, False
         for number, context in enumerate(self._contexts):
             context.training = step.training
             context.rng_rows = RowGenerator(step.seed, number, step.number, step.first_row, step.rows)
-            context.sum_over_batch = partial(self._sum, step, number)
         return self.graph.forward(self._check(x), self._contexts)
 
-    def _sum(self, step: Step, number: int, array: np.ndarray) -> np.ndarray:
+    def _new_contexts(self) -> list[Context]:
+        """Return a context for each operation, to be used again in each step."""
+        contexts = self.graph.contexts()
+        for number, context in enumerate(contexts):
+            context.sum_over_batch = partial(self._sum, number)
+        return contexts
+
+    def _sum(self, number: int, array: np.ndarray) -> np.ndarray:
         flat = np.ascontiguousarray(array, np.float64).reshape(-1)
-        return step.sum_over_batch(number, flat, self._backward).reshape(np.shape(array))
+        return self._step.sum_over_batch(number, flat, self._backward).reshape(np.shape(array))
 
     def _check(self, x: Any) -> list[np.ndarray]:
         inputs = self.graph.inputs

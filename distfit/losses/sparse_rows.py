@@ -4,6 +4,8 @@ Indexing the flattened array is what keeps this short: NumPy takes and puts alon
 along two.
 """
 
+import functools
+
 import numpy as np
 
 from distfit.losses.clipping import clip_probabilities
@@ -64,6 +66,10 @@ def of_probabilities(labels: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray
 
 
 def _flat_indices(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    starts = np.arange(0, rows.size, rows.shape[-1])
-    indices: np.ndarray = starts + labels
+    indices: np.ndarray = _row_starts(*rows.shape) + labels
     return indices
+
+
+@functools.lru_cache(maxsize=4)  # a training has one or two sizes of batches
+def _row_starts(rows: int, classes: int) -> np.ndarray:
+    return np.arange(0, rows * classes, classes)

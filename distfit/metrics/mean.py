@@ -97,7 +97,8 @@ def mean_state(values: np.ndarray, weights: np.ndarray | None) -> State:
     is_flat = values.size == rows
     values = values.reshape(rows) if is_flat else values.reshape(rows, -1).mean(axis=1, dtype=np.float64)
     if weights is None:
-        return {"total": values.sum(dtype=np.float64), "count": np.float64(rows)}
+        total = np.count_nonzero(values) if values.dtype == bool else values.sum(dtype=np.float64)
+        return {"total": np.float64(total), "count": np.float64(rows)}
     return {"total": values @ weights, "count": weights.sum()}
 
 

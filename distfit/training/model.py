@@ -308,6 +308,9 @@ class Model:
         Ranks: every rank; see `distfit.training.step`. Override `compute_loss` or `compute_gradients` to change what a
             rank does with its own rows.
         """
+        if isinstance(data, Batch):  # of a feed: the operation that made it has checked what is checked below
+            self.shared_state.share_if_stale()
+            return step.train_step(self, data, self.scores)
         self.comm.require_all_ranks("train_step")
         with self.comm.guard():
             batch = Batch.of(data, self.comm.rank)

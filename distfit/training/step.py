@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,14 +133,19 @@ def measured(model: Model, scores: Scores, batch: Batch, evaluated: Evaluated) -
 
 def training_step(model: Model, comm: Communicator, batch: Batch) -> Step:
     """Return what the engine may know of a step of training."""
-
-    def sum_over_batch(layer: int, array: np.ndarray, backward: bool) -> np.ndarray:
-        phase = Phase.BACKWARD_SUMS if backward else Phase.FORWARD_SUMS
-        sums: np.ndarray = comm.agreement.agree(phase, array, key=layer).sums.copy()
-        return sums
-
     progress = model.progress
+    sum_over_batch = partial(sum_over_ranks, comm)
     return Step(True, progress.seed, progress.step, batch.rows, batch.first_row, sum_over_batch)
+
+
+def sum_over_ranks(comm: Communicator, layer: int, array: np.ndarray, backward: bool) -> np.ndarray:
+    """Sum what a layer adds up over its rows over all ranks; see `Step.sum_over_batch`.
+
+    Ranks: those with rows; the others join without knowing, in `agree_on_step`.
+    """
+    phase = Phase.BACKWARD_SUMS if backward else Phase.FORWARD_SUMS
+    sums: np.ndarray = comm.agreement.agree(phase, array, key=layer).sums.copy()
+    return sums
 
 
 def inference_step(model: Model, batch: Batch) -> Step:

@@ -87,12 +87,11 @@ def class_labels(y_true: np.ndarray, shape: tuple[int, ...], num_classes: int) -
             indices: np.ndarray = labels.astype(np.intp)
     else:
         indices = labels.astype(np.intp)
-    # Read as unsigned, a negative label is a very large one: one comparison finds both.
-    wrong = indices.view(np.uintp) >= num_classes
-    if labels.dtype.kind == "f":
-        wrong |= indices != labels
-    if wrong.any():
-        first = int(wrong.argmax())
+    # Read as unsigned, a negative label is a very large one: a look at the largest finds both.
+    unsigned = indices.view(np.uintp)
+    in_range = unsigned.max(initial=0) < num_classes
+    if not in_range or (labels.dtype.kind == "f" and (indices != labels).any()):
+        first = int(((unsigned >= num_classes) | (indices != labels)).argmax())
         raise ValueError(
             f"class labels have to be integers from 0 to {num_classes - 1}, for {num_classes} classes: make"
             " the last layer (or num_classes) as large as the labels need, or check the labels."
