@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from benchmarks.alternate import alternate
+from benchmarks.alternate import Action, alternate
+from benchmarks.bare_loop import BareLoop
 from benchmarks.figure import Figure
 from benchmarks.job import Job, run
-from benchmarks.workload import BATCH_SIZE, Rows, network
+from benchmarks.workload import BATCH_SIZE, network
 from distfit.comm import Communicator
 
 
 def measure(job: Job) -> list[Figure]:
-    """Return the ratios of `evaluate` and `fit`.
+    """Return the ratios of `evaluate` and `fit`; and of the bare loop, which tell what the machine has to give.
 
     Ranks: every rank of the job.
     """
+    ranks = job.ranks
     many, one = network(job.world), network(Communicator.alone())
+    weights = one.get_weights()
+    bare_many = BareLoop(weights, ranks.rank, ranks.size, ranks.all_reduce)
+    bare_one = BareLoop(weights)
+    call: dict[str, Any] = {"batch_size": BATCH_SIZE, "verbose": 0}
     return [
-        *_compare(job, "evaluate", many.evaluate, one.evaluate, job.test, at_most=0.6),
-        *_compare(job, "fit", many.fit, one.fit, job.training, at_most=None),
+        *_compare(
+            job,
+            "evaluate",
+            partial(many.evaluate, *job.test, **call),
+            partial(one.evaluate, *job.test, **call),
+            len(job.test[0]),
+            at_most=0.6,
+        ),
+        *_compare(
+            job,
+            "bare evaluate",
+            partial(bare_many.evaluate, *job.test, BATCH_SIZE),
+            partial(bare_one.evaluate, *job.test, BATCH_SIZE),
+            len(job.test[0]),
+        ),
+        *_compare(
+            job,
+            "fit",
+            partial(many.fit, *job.training, **call),
+            partial(one.fit, *job.training, **call),
+            len(job.training[0]),
+        ),
     ]
 
 
 def _compare(
-    job: Job,
-    name: str,
-    many: Callable[..., object],
-    one: Callable[..., object],
-    rows: Rows,
-    at_most: float | None,
+    job: Job, name: str, many: Action, one: Action, rows: int, at_most: float | None = None
 ) -> list[Figure]:
-    size, count = job.ranks.size, len(rows[0])
-    on_all, on_one = (partial(call, *rows, batch_size=BATCH_SIZE, verbose=0) for call in (many, one))
-    compared = alternate(job.ranks.together(on_all), job.ranks.on_root(on_one), job.alternations)
+    size = job.ranks.size
+    compared = alternate(job.ranks.together(many), job.ranks.on_root(one), job.alternations)
     of_many, of_one = compared.medians
     return [
         Figure(
@@ -46,8 +66,8 @@ def _compare(
             compared.spread,
             at_most,
         ),
-        Figure(name, size, count / of_many, "samples/s", job.alternations),
-        Figure(name, 1, count / of_one, "samples/s", job.alternations),
+        Figure(name, size, rows / of_many, "samples/s", job.alternations),
+        Figure(name, 1, rows / of_one, "samples/s", job.alternations),
     ]
 
 
