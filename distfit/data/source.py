@@ -105,8 +105,10 @@ def take(leaf: Any, indices: np.ndarray) -> np.ndarray:
         leaf: anything whose ``[indices]`` are rows: NumPy, `np.memmap`, h5py, Zarr, a user's own sequence.
         indices: ascending, int64.
     """
-    if isinstance(leaf, np.ndarray) and indices.size and indices[-1] - indices[0] + 1 == indices.size:
-        return np.asarray(leaf[int(indices[0]) : int(indices[-1]) + 1])
+    if isinstance(leaf, np.ndarray):
+        if indices.size and indices[-1] - indices[0] + 1 == indices.size:
+            return np.asarray(leaf[int(indices[0]) : int(indices[-1]) + 1])
+        return np.asarray(leaf.take(indices, axis=0))
     return np.asarray(leaf[indices])
 
 
