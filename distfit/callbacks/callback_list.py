@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from distfit.callbacks import effects
 from distfit.callbacks.callback import Logs
+from distfit.callbacks.effects import Effects
 from distfit.callbacks.history import History
 from distfit.callbacks.hooks import ALL_HOOKS, Hook, overridden, ranks_of, runs
 from distfit.callbacks.logs import AggregatedLogs, aggregate
@@ -63,6 +63,7 @@ class CallbackList:
         self.callbacks: list[Any] = list(_flattened(callbacks))
         self.params = params
         self.model: Any = None
+        self._effects = Effects(None)
         self._comm = comm
         self._add_defaults(add_history, add_progbar)
         self._read_hooks()
@@ -89,6 +90,7 @@ class CallbackList:
     def set_model(self, model: Any) -> None:
         """Give all callbacks the model."""
         self.model = model
+        self._effects = Effects(model)
         for callback in self.callbacks:
             callback.set_model(model)
         self._read_hooks()
@@ -132,9 +134,9 @@ class CallbackList:
         with comm.guard():
             logs = aggregate(logs, comm, name)
             for ranks, hooks in runs(self._hooks[name]):
-                was = effects.before(self.model)
+                self._effects.note()
                 added = self._run(hooks, arguments, logs, is_all=ranks == "all")
-                effects.settle(self.model, comm, was, name, logs, added)
+                self._effects.settle(comm, name, logs, added)
 
     def _batch(self, name: str, batch: int, logs: Logs | None, *, agree: bool) -> None:
         """Run the hooks of a batch, and agree once behind them all."""
@@ -142,13 +144,13 @@ class CallbackList:
         hooks = self._hooks[name]
         with comm.guard():
             logs = aggregate(logs, comm, name)
-            was = effects.before(self.model)
+            self._effects.note()
             added: Logs = {}
             for ranks, neighbours in runs(hooks):
                 seen = logs if ranks == "all" else AggregatedLogs({**logs, **added})
                 added.update(self._run(neighbours, (batch,), seen, is_all=ranks == "all"))
             if agree or any(hook.ranks != "all" for hook in hooks):
-                effects.settle(self.model, comm, was, name, logs, added)
+                self._effects.settle(comm, name, logs, added)
 
     def _run(self, hooks: list[Hook], arguments: tuple[Any, ...], logs: Logs, *, is_all: bool) -> Logs:
         """Run hooks of equal ranks, if this is one of them; return what they added to the logs or changed in them."""
