@@ -342,6 +342,11 @@ class Model:
             raise NotCompiled("the model has no loss: call compile(loss=...) first")
         if y is None:
             raise ValueError("the loss compares y with the model's output, but y is None")
+        if isinstance(y_pred, (list, tuple)):
+            raise ValueError(
+                f"one loss compares y with one output, but the model has {len(y_pred)}: override compute_loss, which"
+                " returns a LossValue whose gradient() is a list, one array for each output"
+            )
         return LossValue.of(self.loss, y, y_pred, sample_weight)
 
     def require_whole(self) -> None:
