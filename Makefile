@@ -21,7 +21,7 @@ train:
 	@echo "== 1 rank on one core"
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/mpiexec -n 1 $(BIN)/python examples/fashion_mnist.py --epochs 3
 	@echo "== 2 ranks on two cores"
-	@$(BIN)/mpiexec -n 2 $(BIN)/python examples/fashion_mnist.py --epochs 10
+	@$(BIN)/mpiexec -n 2 $(BIN)/python examples/fashion_mnist.py --epochs 12
 
 test: test-environment ## check, and run all tests at 1, 2, 3 and 4 ranks
 	@$(MAKE) --no-print-directory check test-serial test-4
