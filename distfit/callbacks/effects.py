@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from distfit.callbacks.callback import Logs
-from distfit.comm import Communicator, Phase, key_of, pack, unpack
+from distfit.comm import Communicator, Phase, key_of, pack, signals, unpack
 
 _NUMBERS, _LOGS = 1, 2
 
@@ -101,16 +101,15 @@ class Effects:
             root_logs
         )  # before the agreement: what cannot be sent is an error of this rank, for all
         flags = [bool(getattr(self._model, flag, False)) for flag in _FLAGS]
+        flags[0] |= signals.stop_requested()
         wrote = self._shared.version != self._version
         of_root = list(numbers.values()) if comm.is_root else [0.0] * len(numbers)
         payload = np.array([*flags, wrote, *of_root], np.float64)
-        agreed = comm.agreement.agree(
-            Phase.HOOKS, payload, key=key_of(hook), name=hook, changed=changed, stop=flags[0]
-        )
+        agreed = comm.agreement.agree(Phase.HOOKS, payload, key=key_of(hook), name=hook, changed=changed)
         stop_training, stop_evaluating, stop_predicting, ranks_that_wrote, *root_numbers = (
             agreed.sums.tolist()
         )
-        self._raise_flags(agreed.stop or stop_training, stop_evaluating, stop_predicting)
+        self._raise_flags(stop_training, stop_evaluating, stop_predicting)
         # What follows was announced to all ranks, and none of it can fail on one of them alone.
         if ranks_that_wrote:
             self._shared.broadcast(comm)

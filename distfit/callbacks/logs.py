@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from distfit.callbacks.callback import Logs
 from distfit.comm import Communicator, Phase, key_of, pack, unpack
 from distfit.metrics import Statistic
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _NUMBERS = "biuf"  # the kinds of NumPy's types that have an average
 
@@ -31,6 +34,35 @@ class AggregatedLogs(dict[str, Any]):
         """Write several values."""
         self.changed = True
         super().update(*args, **kwargs)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Write a value where there is none."""
+        self.changed = True
+        return super().setdefault(name, default)
+
+    def pop(self, *args: Any) -> Any:
+        """Take a value away."""
+        self.changed = True
+        return super().pop(*args)
+
+    def __delitem__(self, name: str) -> None:
+        self.changed = True
+        super().__delitem__(name)
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc, override]
+        self.update(other)
+        return self
+
+
+def combined(*parts: dict[str, Any]) -> dict[str, Any]:
+    """Return logs together, as aggregated ones if all of them are."""
+    together = {name: value for part in parts for name, value in part.items()}
+    return AggregatedLogs(together) if all(is_aggregated(part) for part in parts) else together
+
+
+def is_aggregated(logs: dict[str, Any]) -> bool:
+    """Say whether logs are known to be equal on all ranks; no logs at all are."""
+    return not logs or (isinstance(logs, AggregatedLogs) and not logs.changed)
 
 
 def plain(value: Any) -> Any:
@@ -60,7 +92,7 @@ def aggregate(logs: Logs | None, comm: Communicator, hook: str) -> Logs:
 
     Ranks: every rank; one small message and the values, nothing for logs that are aggregated or empty.
     """
-    if not logs or (isinstance(logs, AggregatedLogs) and not logs.changed):
+    if not logs or is_aggregated(logs):
         return AggregatedLogs(sorted((logs or {}).items()))
     logs = _flat(logs)
     packed = pack({name: _part(value) for name, value in logs.items()})

@@ -27,6 +27,7 @@ LENGTH, LENGTH_SQUARED = 6, 7  # * of the payload
 STOP = 8  # ranks that want training to end
 HAS_NEXT = 9  # ranks that have a next batch
 CHANGED = 10  # root's word on what its callbacks changed
+IDLE_KEY = 11  # of the ranks without rows: the kind of step that they are in
 HEADER = 12
 
 MESSAGE_LENGTH = 1056
@@ -96,9 +97,11 @@ class Agreement:
         """Join the others in a message, and raise if one of them failed or is somewhere else.
 
         Args:
-            at: what this rank wants to agree on; None on a rank without rows, which takes what the others bring.
+            at: what this rank wants to agree on; None on a rank without rows, which takes what the others bring: the
+                sums of their layers, and the end of their step.
             payload: float64, one-dimensional, of equal length on all active ranks: to be summed.
-            key: which layer, operation or hook; has to be equal on all active ranks.
+            key: which layer, operation or hook; has to be equal on all active ranks. Of a rank without rows, that of
+                the step that it is in.
             name: of the same, for errors.
             stop: this rank wants training to end.
             has_next: this rank has a next batch.
@@ -116,7 +119,7 @@ class Agreement:
             raise KeyboardInterrupt  # an error like any other: the next message tells the others
         if self._left:
             raise RankLeft(self._left)
-        header = self._exchange(at, payload, key, stop or signals.stop_requested(), has_next, changed)
+        header = self._exchange(at, payload, key, stop, has_next, changed)
         if header[FAILED]:
             self._raise_failures()
         active = header[ACTIVE]
@@ -126,6 +129,7 @@ class Agreement:
             _all_equal(active, header[PHASE], header[PHASE_SQUARED])
             and _all_equal(active, header[KEY], header[KEY_SQUARED])
             and _all_equal(active, header[LENGTH], header[LENGTH_SQUARED])
+            and self._suits_idle_ranks(header)
         ):
             self._raise_divergence(at, key, name)
         length = int(header[LENGTH] / active)
@@ -149,12 +153,11 @@ class Agreement:
 
         Ranks: those that failed; the others are in `agree`, wherever that is.
         """
-        own = failure.report(error, self._transport.rank, self._transport.host)
+        own = pack(failure.report(error, self._transport.rank, self._transport.host))
+        if not self._left:
+            self._exchange(None, _NOTHING, 0, False, False, 0, failed=True)
+            self._transport.all_gather_bytes(own)
         failure.mark_agreed(error, self)
-        if self._left:
-            return
-        self._exchange(None, _NOTHING, 0, False, False, 0, failed=True)
-        self._transport.all_gather_bytes(pack(own))
 
     def _exchange(
         self,
@@ -170,23 +173,33 @@ class Agreement:
         length = payload.size
         active = at is not None
         number = at or 0
-        key, length_sent = (key, length) if active else (0, 0)
+        own_key, idle_key, sent = (key, 0, length) if active else (0, key, 0)
         self._message[:HEADER] = (
-            failed, active, number, number * number, key, key * key, length_sent, length_sent * length_sent,
-            stop, has_next, changed, 0,
+            failed, active, number, number * number, own_key, own_key * own_key, sent, sent * sent,
+            stop, has_next, changed, idle_key,
         )  # fmt: skip
         riding = length if length <= CAPACITY else 0
         self._payload[:riding] = payload[:riding]
-        self._payload[riding : self._used] = (
-            0  # what earlier messages left there would be summed again and again
-        )
+        self._payload[riding : self._used] = 0  # what earlier messages left would be summed again and again
         self._transport.sum_message(self._message)
         self.messages += 1
         header: list[float] = self._message[:HEADER].tolist()
-        self._used = max(
-            riding, min(int(header[LENGTH]), CAPACITY)
-        )  # the sum of lengths: no rank's was longer
+        # The sum of the lengths: no rank's payload was longer.
+        self._used = max(riding, min(int(header[LENGTH]), CAPACITY))
         return header
+
+    def _suits_idle_ranks(self, header: list[float]) -> bool:
+        """Say whether the others are where a rank without rows may meet them: in a step of the same kind.
+
+        Such a rank brings no phase. It must not take, say, the leaving of another for the end of its step. All ranks
+        know the answer from the header.
+        """
+        active = header[ACTIVE]
+        idle = self._transport.size - active
+        at = int(header[PHASE] / active)
+        if idle == 0 or at in (Phase.FORWARD_SUMS, Phase.BACKWARD_SUMS):
+            return True
+        return at == Phase.STEP and header[IDLE_KEY] * active == header[KEY] * idle
 
     def _raise_failures(self) -> NoReturn:
         gathered = map(unpack, self._transport.all_gather_bytes(pack(None)))
@@ -197,9 +210,9 @@ class Agreement:
 
     def _raise_divergence(self, at: Phase | None, key: int, name: str) -> NoReturn:
         line = "" if at is Phase.LEAVING else f", at {call_site()}"
-        where = None if at is None else (int(at), phase.describe(at, key, name) + line)
-        places = map(unpack, self._transport.all_gather_bytes(pack(where)))
-        known = [(rank, *place) for rank, place in enumerate(places) if place is not None]
+        what = f"has no rows of a step of {name}" if at is None else phase.describe(at, key, name)
+        places = map(unpack, self._transport.all_gather_bytes(pack((int(at or 0), what + line))))
+        known = [(rank, *place) for rank, place in enumerate(places)]
         lines = "\n".join(f"    rank {rank} {text}" for rank, _, text in known)
         left = [rank for rank, number, _ in known if number == Phase.LEAVING]
         error: RanksDiverged

@@ -14,7 +14,7 @@ from distfit.comm import launch, leaving
 from distfit.comm.agreement import Agreed, Agreement
 from distfit.comm.call_site import call_site
 from distfit.comm.lone import LoneTransport
-from distfit.comm.operation import Guard, Operation
+from distfit.comm.operation import Operation
 from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase, key_of
 from distfit.comm.threads import limit_blas_threads
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mpi4py import MPI  # noqa: TID251 - a type in a signature; nothing is imported at run time
 
 T = TypeVar("T")
+
+# The solo blocks that this process is in, the innermost last. They are the process's and not one group's: what some
+# ranks run, no other group can meet in either.
+_solo_blocks: list[str] = []
 
 
 class Communicator:
@@ -140,7 +144,12 @@ class Communicator:
     @property
     def current(self) -> Communicator:
         """The group that works together here: this one, or this rank alone in a solo block."""
-        return self._lone if self._solo else self
+        return self._lone if self._is_solo else self
+
+    @property
+    def _is_solo(self) -> bool:
+        """Whether this rank works alone: in a solo block of this group, or of any if this one has other ranks."""
+        return bool(self._solo) or (self.size > 1 and bool(_solo_blocks))
 
     @functools.cached_property
     def _lone(self) -> Communicator:
@@ -155,10 +164,13 @@ class Communicator:
 
         Ranks: local; those that want to.
         """
-        self._solo.append(what or f"`with solo()` at {call_site()}")
+        where = what or f"`with solo()` at {call_site()}"
+        self._solo.append(where)
+        _solo_blocks.append(where)
         try:
             yield
         finally:
+            _solo_blocks.pop()
             self._solo.pop()
 
     def require_all_ranks(self, what: str) -> None:
@@ -167,9 +179,9 @@ class Communicator:
         Raises:
             CollectiveInRootHook: naming the block and what was called in it.
         """
-        if self._solo:
+        if self._is_solo:
             raise CollectiveInRootHook(
-                f"{what} (at {call_site()}) is for all ranks together, but was called in {self._solo[-1]}, which not"
+                f"{what} (at {call_site()}) is for all ranks together, but was called in {_solo_blocks[-1]}, which not"
                 " all of them run. Move it to a callback with ranks = 'all', or behind fit. evaluate, predict and"
                 " save work here: they run on this rank alone."
             )
@@ -181,12 +193,23 @@ class Communicator:
         """
         return Operation(self.current.agreement, name)
 
-    def guard(self) -> Guard:
+    def guard(self) -> Operation:
         """Return a block from which an error reaches the others at their next agreement.
 
         Ranks: every rank; no message where all goes well.
         """
-        return Guard(self.current.agreement)
+        return Operation(self.current.agreement)
+
+    def reach(self, point: str, *, has_next: bool = False) -> Agreed:
+        """Agree that all ranks are at a point of the program, before something that they do together there.
+
+        Args:
+            point: its name, in errors.
+            has_next: whether this rank sees a next batch.
+
+        Ranks: every rank; one small message.
+        """
+        return self.agreement.agree(Phase.POINT, key=key_of(point), name=point, has_next=has_next)
 
     def on_root(self, action: Callable[[], Any]) -> None:
         """Call `action` on root, within an operation: its error becomes that of all ranks at the next agreement.
@@ -198,9 +221,12 @@ class Communicator:
 
     # -- collectives for users -----------------------------------------------------------------------------------------
 
-    def _agree_on(self, name: str) -> Agreed:
+    def _agree_on(self, name: str, *details: Any) -> Agreed:
+        """Agree on a collective call: that all ranks make it, and on what has to be equal in it."""
         self.require_all_ranks(f"{name} of a communicator")
-        return self.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
+        called = f"{name}({', '.join(map(str, details))})"
+        with self.guard():
+            return self.agreement.agree(Phase.COLLECTIVE, key=key_of(called), name=called)
 
     def barrier(self) -> None:
         """Return when every rank has come.
@@ -229,7 +255,7 @@ class Communicator:
             raise ValueError(
                 "all_reduce works in place and takes a contiguous array: np.ascontiguousarray makes one"
             )
-        self._agree_on("all_reduce")
+        self._agree_on("all_reduce", buffer.dtype, buffer.size, reduction)
         self.transport.all_reduce(buffer, reduction)
 
     def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
@@ -241,7 +267,7 @@ class Communicator:
             raise ValueError(
                 "broadcast works in place and takes a contiguous array: np.ascontiguousarray makes one"
             )
-        self._agree_on("broadcast")
+        self._agree_on("broadcast", buffer.dtype, buffer.size, root)
         self.transport.broadcast(buffer, root)
 
     def broadcast_object(self, value: T, root: int = 0) -> T:
@@ -250,7 +276,7 @@ class Communicator:
         Ranks: every rank; one small message and the object.
         """
         packed = pack(value)
-        self._agree_on("broadcast_object")
+        self._agree_on("broadcast_object", root)
         received: T = unpack(self.transport.broadcast_bytes(packed, root))
         return received
 
@@ -283,9 +309,13 @@ class Communicator:
 
         Ranks: every rank; one small message and the parts.
         """
-        self._agree_on("gather_parts")
-        gather = self.transport.all_gather if to_all else self.transport.gather
-        return gather(part, lengths)
+        whole = np.empty(sum(lengths) if to_all or self.is_root else 0, part.dtype)  # before: it may not fit
+        self._agree_on("gather_parts", part.dtype, to_all)
+        if to_all:
+            self.transport.all_gather(part, lengths, whole)
+            return whole
+        self.transport.gather(part, lengths, whole)
+        return whole if self.is_root else None
 
     def split(self, color: int | None, key: int = 0) -> Communicator | None:
         """Make groups of the ranks with equal `color`; None where it is None.

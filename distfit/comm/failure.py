@@ -69,13 +69,10 @@ def remote_error(reports: Sequence[FailureReport]) -> RemoteError:
         ]
         + [f"--- traceback of rank {first.rank} ---", first.traceback.rstrip()]
     )
-    error = _instance(first, text)
-    error.ranks = tuple(sorted(r.rank for r in reports))
-    error.remote_traceback = first.traceback
-    return error
+    return _instance(first, text, tuple(sorted(r.rank for r in reports)))
 
 
-def _instance(first: FailureReport, text: str) -> RemoteError:
+def _instance(first: FailureReport, text: str, ranks: tuple[int, ...]) -> RemoteError:
     for module, name in first.classes:
         original = _imported(module, name)
         if original is None:
@@ -86,12 +83,15 @@ def _instance(first: FailureReport, text: str) -> RemoteError:
             )
             error: RemoteError = made.__new__(made, text)
             error.args = (text,)
+            error.ranks, error.remote_traceback = ranks, first.traceback
         except Exception:  # noqa: S112 - a class that cannot be made so: its base can
             continue
         if isinstance(error, SystemExit):
             error.code = first.exit_code
         return error
-    return RemoteError(text)
+    error = RemoteError(text)
+    error.ranks, error.remote_traceback = ranks, first.traceback
+    return error
 
 
 def _imported(module: str, name: str) -> type[BaseException] | None:
@@ -110,7 +110,12 @@ def mark_agreed(error: BaseException, group: object) -> None:
     Those of another group do not: it may have ranks that know nothing yet, as when a solo evaluation fails in a hook
     for which the other ranks wait.
     """
-    error._distfit_agreed = (*_agreed(error), group)  # type: ignore[attr-defined]
+    known = (*_agreed(error), group)
+    try:
+        error._distfit_agreed = known  # type: ignore[attr-defined]
+    except Exception:  # an exception of the user's whose attributes cannot be set
+        _unmarkable.append((error, known))
+        del _unmarkable[:-_REMEMBERED]
 
 
 def is_agreed(error: BaseException, group: object) -> bool:
@@ -119,4 +124,11 @@ def is_agreed(error: BaseException, group: object) -> bool:
 
 
 def _agreed(error: BaseException) -> tuple[object, ...]:
+    for unmarkable, known in reversed(_unmarkable):
+        if unmarkable is error:
+            return known
     return getattr(error, "_distfit_agreed", ())
+
+
+_REMEMBERED = 8  # errors under way at the same time: one, as a rule
+_unmarkable: list[tuple[BaseException, tuple[object, ...]]] = []

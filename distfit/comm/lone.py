@@ -27,20 +27,17 @@ class LoneTransport(Transport):
     def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
         """Root has it."""
 
-    def all_gather(self, part: np.ndarray, counts: Sequence[int]) -> np.ndarray:  # noqa: ARG002
-        return part
+    def all_gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:  # noqa: ARG002
+        whole[:] = part
 
-    def gather(self, part: np.ndarray, counts: Sequence[int], root: int = 0) -> np.ndarray:  # noqa: ARG002
-        return part
+    def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:  # noqa: ARG002
+        whole[:] = part
 
     def all_gather_bytes(self, packed: bytes) -> list[bytes]:
         return [packed]
 
     def broadcast_bytes(self, packed: bytes, root: int = 0) -> bytes:  # noqa: ARG002
         return packed
-
-    def barrier(self) -> None:
-        """Nobody is missing."""
 
     def split(self, color: int | None, key: int) -> Transport | None:  # noqa: ARG002
         return None if color is None else LoneTransport()

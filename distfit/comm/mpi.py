@@ -20,9 +20,9 @@ _OPERATIONS = {"sum": MPI.SUM, "min": MPI.MIN, "max": MPI.MAX}
 
 
 def _ends_the_job(method: Method) -> Method:
-    """Turn an error of MPI itself into the end of the job.
+    """Turn an error out of a call of MPI into the end of the job.
 
-    It cannot be agreed on, since agreeing needs MPI: whatever it was, the ranks no longer know of each other, and one
+    It cannot be agreed on, since agreeing needs MPI, and the other ranks are in this very call: whatever it was, one
     that went on would wait for ever.
     """
 
@@ -30,7 +30,7 @@ def _ends_the_job(method: Method) -> Method:
     def wrapped(self: "MpiTransport", *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
-        except MPI.Exception:
+        except BaseException:
             sys.stderr.write(f"\ndistfit: MPI failed on rank {self.rank} ({self.host}); the job ends\n")
             traceback.print_exc()
             sys.stderr.flush()
@@ -79,11 +79,10 @@ class MpiTransport(Transport):
             self._bulk.Bcast(piece, root)
 
     @_ends_the_job
-    def all_gather(self, part: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-        whole = np.empty(sum(counts), part.dtype)
+    def all_gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
         if whole.size <= _MOST_ELEMENTS:
             self._bulk.Allgatherv(part, [whole, list(counts)])
-            return whole
+            return
         start = 0
         for rank, count in enumerate(counts):
             piece = whole[start : start + count]
@@ -91,16 +90,22 @@ class MpiTransport(Transport):
                 piece[...] = part
             self.broadcast(piece, rank)
             start += count
-        return whole
 
     @_ends_the_job
-    def gather(self, part: np.ndarray, counts: Sequence[int], root: int = 0) -> np.ndarray | None:
-        if sum(counts) > _MOST_ELEMENTS:
-            whole = self.all_gather(part, counts)
-            return whole if self.rank == root else None
-        received = np.empty(sum(counts), part.dtype) if self.rank == root else None
-        self._bulk.Gatherv(part, None if received is None else [received, list(counts)], root)
-        return received
+    def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
+        if sum(counts) <= _MOST_ELEMENTS:
+            self._bulk.Gatherv(part, [whole, list(counts)] if self.rank == 0 else None)
+            return
+        if self.rank != 0:
+            for piece in _pieces(part):
+                self._bulk.Send(piece, 0)
+            return
+        start = counts[0]
+        whole[:start] = part
+        for rank, count in enumerate(counts[1:], start=1):
+            for piece in _pieces(whole[start : start + count]):
+                self._bulk.Recv(piece, rank)
+            start += count
 
     @_ends_the_job
     def all_gather_bytes(self, packed: bytes) -> list[bytes]:
@@ -110,10 +115,6 @@ class MpiTransport(Transport):
     def broadcast_bytes(self, packed: bytes, root: int = 0) -> bytes:
         received: bytes = self._bulk.bcast(packed, root)
         return received
-
-    @_ends_the_job
-    def barrier(self) -> None:
-        self._bulk.Barrier()
 
     @_ends_the_job
     def split(self, color: int | None, key: int) -> Transport | None:

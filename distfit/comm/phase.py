@@ -20,20 +20,20 @@ class Phase(IntEnum):
     HOOKS = 7
     LOGS = 8
     COLLECTIVE = 9
-    EPOCH = 10
+    POINT = 10
 
 
 _TEXTS = {
     Phase.LEAVING: "leaves the program{name}",
     Phase.BEGIN: "begins {name}",
     Phase.END: "ends {name}",
-    Phase.STEP: "ends a step",
+    Phase.STEP: "ends a step of {name}",
     Phase.FORWARD_SUMS: "sums over the batch in the forward pass of layer {key}",
     Phase.BACKWARD_SUMS: "sums over the batch in the backward pass of layer {key}",
     Phase.HOOKS: "has run {name}",
     Phase.LOGS: "brings the logs of {name}",
     Phase.COLLECTIVE: "calls {name}",
-    Phase.EPOCH: "ends an epoch",
+    Phase.POINT: "is at {name}",
 }
 
 

@@ -39,12 +39,12 @@ class Transport(ABC):
         """Overwrite a contiguous array with root's."""
 
     @abstractmethod
-    def all_gather(self, part: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-        """Return the ranks' one-dimensional parts, of `counts` elements each, one after the other."""
+    def all_gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
+        """Write the ranks' one-dimensional parts, of `counts` elements each, one after the other into `whole`."""
 
     @abstractmethod
-    def gather(self, part: np.ndarray, counts: Sequence[int], root: int = 0) -> np.ndarray | None:
-        """Like `all_gather`, on root alone; None elsewhere."""
+    def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
+        """Like `all_gather`, into root's `whole` alone."""
 
     @abstractmethod
     def all_gather_bytes(self, packed: bytes) -> list[bytes]:
@@ -53,10 +53,6 @@ class Transport(ABC):
     @abstractmethod
     def broadcast_bytes(self, packed: bytes, root: int = 0) -> bytes:
         """Return root's bytes."""
-
-    @abstractmethod
-    def barrier(self) -> None:
-        """Return when every rank has come."""
 
     @abstractmethod
     def split(self, color: int | None, key: int) -> "Transport | None":

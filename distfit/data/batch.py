@@ -37,15 +37,16 @@ class Batch(tuple[Any, ...]):  # noqa: SLOT001 - a tuple may have no slots of it
         return batch
 
     @classmethod
-    def of(cls, data: Any, rank: int) -> Batch:
+    def of(cls, data: Any, rank: int, fetched: Batch | None = None) -> Batch:
         """Return what a user gave as this rank's rows: an array, or a tuple ``(x, y[, sample_weight])``.
 
-        The rows' places are not known then; ranks' rows are kept apart, in rank order, so that their random numbers
-        differ.
+        Their places are those of the batch that was fetched, where there is one. Otherwise they are not known: ranks'
+        rows are kept apart, in rank order, so that their random numbers differ.
 
         Args:
             data: this rank's rows.
             rank: this rank.
+            fetched: what the rows were made of, where an override of `train_step` gives other ones.
 
         Raises:
             ValueError: if x and y have different numbers of rows.
@@ -59,7 +60,15 @@ class Batch(tuple[Any, ...]):  # noqa: SLOT001 - a tuple may have no slots of it
                 "x, y and sample_weight need equal numbers of rows. Received: "
                 + ", ".join(f"{np.shape(leaf)}" for _, leaf in leaves(parts))
             )
-        return cls(parts, rows=lengths.pop(), first_row=rank << 32, place=rank << 32)
+        if fetched is None:
+            return cls(parts, rows=lengths.pop(), first_row=rank << 32, place=rank << 32)
+        return cls(
+            parts,
+            rows=lengths.pop(),
+            first_row=fetched.first_row,
+            place=fetched.place,
+            has_next=fetched.has_next,
+        )
 
 
 def unpack(batch: tuple[Any, ...]) -> tuple[Any, Any, Any]:

@@ -93,7 +93,7 @@ class IndexedFeed(Feed):
         data = (
             self._source.rows(mine, seed=self._seed, step=step, first_row=first_row, training=self._training)
             if len(mine)
-            else ()
+            else self._source.no_rows()
         )
         return Batch(
             data,

@@ -12,7 +12,7 @@ import numpy as np
 from distfit import config
 from distfit.data.mapping import Mapped, RowContext
 from distfit.random import RowGenerator, stream_of
-from distfit.utils.nested import leaves, map_paths
+from distfit.utils.nested import leaves, map_leaves, map_paths
 
 _NAMES = ("x", "y", "sample_weight")
 
@@ -75,6 +75,16 @@ class Source:
 
         batch: tuple[Any, ...] = map_paths(fetch, self.data)
         return batch if self.class_weight is None else weigh_classes(batch, self.class_weight)
+
+    def no_rows(self) -> tuple[Any, ...]:
+        """Return what a rank without rows has: arrays of no rows, without a look at the user's own sources."""
+
+        def none_of(leaf: Any) -> np.ndarray:
+            base = unmapped(leaf)
+            return base[:0] if isinstance(base, np.ndarray) else np.empty(0, config.floatx())
+
+        nothing: tuple[Any, ...] = map_leaves(none_of, self.data)
+        return nothing
 
     def describe(self, *, sample: bool) -> dict[str, str]:
         """Return a line for each array, by which ranks compare what they hold.

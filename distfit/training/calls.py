@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from distfit.callbacks import CallbackList, History
 from distfit.callbacks.logs import AggregatedLogs
 from distfit.data import Inputs, read_inputs, split_validation
@@ -74,8 +76,7 @@ def fit(
     """
     self.comm.require_all_ranks("fit")
     with self.comm.operation("fit"):
-        compiled = self.compiled
-        self.require_whole()
+        self.compiled  # noqa: B018 - raises before compile
         training = read_inputs(x, y, sample_weight, class_weight)
         validation_inputs: Inputs | None = None
         if validation_data is not None:
@@ -89,12 +90,9 @@ def fit(
         batching = Batching(batch_size, steps_per_epoch, shuffle=shuffle, training=True)
         validation_batching = Batching(validation_batch_size or batch_size, validation_steps)
         settings: dict[str, object] = {
-            "the optimizer": (type(compiled.optimizer).__name__, self.shared_state.numbers()),
-            "epochs": (initial_epoch, epochs),
-            "steps_per_execution and gradient_accumulation_steps": (
-                compiled.steps_per_execution,
-                compiled.gradient_accumulation_steps,
-            ),
+            "the optimizer's numbers": self.shared_state.numbers(),
+            "epochs and validation_freq": (initial_epoch, epochs, validation_freq),
+            "class_weight": class_weight,
         }
         start = begin(
             self,
@@ -209,7 +207,11 @@ def predict(
             raise ValueError(f"gather is one of {', '.join(map(repr, GATHER))}. Received: {gather!r}")
         inputs = read_inputs(x)
         start = begin(
-            self, {"": (inputs, Batching(batch_size, steps))}, {"gather": gather}, callbacks, verbose
+            self,
+            {"": (inputs, Batching(batch_size, steps))},
+            {"gather and out": (gather, out is not None, isinstance(out, np.memmap))},
+            callbacks,
+            verbose,
         )
         feed = start.feeds[""]
         listed = callback_list(

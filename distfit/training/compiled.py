@@ -10,6 +10,7 @@ from distfit.losses import Loss
 from distfit.metrics import Metric
 from distfit.optimizers import Optimizer
 from distfit.training.scores import Scores
+from distfit.utils.configured import describe
 
 
 @dataclass(slots=True)
@@ -65,6 +66,18 @@ class Compiled:
         )
         compiled.resolve(None)  # a wrong name is better told here than when the model is built
         return compiled
+
+    def describe(self) -> str:
+        """Return all of it as text that is equal for equal arguments, on whichever rank."""
+        parts = (
+            self.optimizer,
+            self.loss,
+            self.metrics,
+            self.weighted_metrics,
+            self.steps_per_execution,
+            self.gradient_accumulation_steps,
+        )
+        return describe(parts)
 
     def resolve(self, output_shape: tuple[int, ...] | None) -> tuple[list[Metric], list[Metric]]:
         """Make the metrics, for an output of that row shape, or just look their names up where it is not known."""

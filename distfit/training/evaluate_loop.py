@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from distfit.callbacks import CallbackList
 from distfit.callbacks.logs import AggregatedLogs
-from distfit.comm import Phase
 from distfit.data import Feed
 from distfit.training.feeds import check_any
 from distfit.training.step import test_step
@@ -31,7 +30,7 @@ def evaluate(
     model.stop_evaluating = False
     callbacks.on_test_begin()
     feed.begin(0)
-    has_next = comm.agreement.agree(Phase.EPOCH, has_next=feed.has_next).has_next
+    has_next = comm.reach("the start of an evaluation", has_next=feed.has_next).has_next
     check_any(has_next)
     batch = 0
     while has_next:

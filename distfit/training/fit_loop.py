@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from distfit.callbacks import CallbackList
-from distfit.callbacks.logs import AggregatedLogs
-from distfit.comm import Phase
+from distfit.callbacks.logs import AggregatedLogs, combined
 from distfit.data import Feed
 from distfit.training.feeds import check_any
 from distfit.training.step import apply_gradients
@@ -41,12 +40,12 @@ def fit(
     """
     model.stop_training = False
     model.progress.forget_gradients()
-    logs = AggregatedLogs()
+    logs: dict[str, object] = AggregatedLogs()
     callbacks.on_train_begin()
     for epoch in epochs:
         callbacks.on_epoch_begin(epoch)
         trained = train_epoch(model, feed, epoch, callbacks, check_next)
-        logs = AggregatedLogs({**trained, **validate(epoch)})
+        logs = combined(trained, validate(epoch))
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
@@ -56,7 +55,7 @@ def fit(
 
 def train_epoch(
     model: Model, feed: Feed, epoch: int, callbacks: CallbackList, check_next: Callable[[int], None]
-) -> AggregatedLogs:
+) -> dict[str, object]:
     """Train on each global batch of an epoch once.
 
     Returns:
@@ -67,14 +66,14 @@ def train_epoch(
     progress, comm = model.progress, model.comm
     model.reset_metrics()
     feed.begin(epoch)
-    progress.has_next = comm.agreement.agree(Phase.EPOCH, has_next=feed.has_next).has_next
+    progress.has_next = comm.reach("the start of an epoch", has_next=feed.has_next).has_next
     check_any(progress.has_next)
     logs: dict[str, object] = {}
     batch = 0
     while progress.has_next:
         callbacks.on_train_batch_begin(batch)
         for _ in range(model.compiled.steps_per_execution):
-            logs = model.train_step(feed.fetch(progress.step))
+            logs = fetch_and_train(model, feed)
             check_next(progress.has_next)
             batch += 1
             if not progress.has_next:
@@ -83,7 +82,28 @@ def train_epoch(
         if model.stop_training:
             break
     if progress.accumulated:  # equal on all ranks, and so is whether they meet here
-        comm.agreement.agree(Phase.EPOCH)
+        comm.reach("the rest of the accumulated gradients")
         apply_gradients(model, comm)
     model.scores.finish(comm)
-    return AggregatedLogs({**logs, **model.scores.results()})
+    return combined(logs, model.scores.results())
+
+
+def fetch_and_train(model: Model, feed: Feed) -> dict[str, object]:
+    """Fetch this rank's rows of the next global batch, and train on it; by the user's `train_step`, if there is one.
+
+    Raises:
+        TypeError: on all ranks, if that one never called the model's own, in which the ranks agree.
+
+    Ranks: every rank; the messages of the step.
+    """
+    progress = model.progress
+    progress.fetched, progress.has_next = feed.fetch(progress.step), -1
+    logs: dict[str, object] = model.train_step(progress.fetched)
+    progress.fetched = None
+    if progress.has_next < 0:
+        raise TypeError(
+            f"{type(model).__name__}.train_step has to call super().train_step(data), in which the ranks agree and the"
+            " weights are updated. To change the loss or the gradients alone, override compute_loss or"
+            " compute_gradients"
+        )
+    return logs

@@ -12,7 +12,7 @@ from distfit.callbacks.logs import AggregatedLogs
 from distfit.comm import Communicator
 from distfit.data import Batch
 from distfit.engines import Engine, Evaluated, LossValue, NumpyEngine, Step
-from distfit.errors import ModelTorn, NotCompiled
+from distfit.errors import NotCompiled
 from distfit.layers import Layer
 from distfit.layers.graph import tensors_of
 from distfit.random import draw_seed
@@ -187,7 +187,8 @@ class Model:
         Raises:
             ValueError: if their number or a shape does not fit; then nothing was written.
 
-        Ranks: local. What root has holds from the next operation on; in a callback, when its hook has run.
+        Ranks: local. What root has holds from the next `fit`, `evaluate` or `predict` on; in a callback, when its hook
+            has run. In a loop of one's own that calls `train_step`, write on all ranks.
         """
         variables = self.engine.variables
         shapes = [np.shape(weight) for weight in weights]
@@ -247,6 +248,10 @@ class Model:
             )
         return self._compiled
 
+    def describe_compiled(self) -> str:
+        """Return what `compile` was given as text, by which ranks compare it."""
+        return "" if self._compiled is None else self._compiled.describe()
+
     @property
     def optimizer(self) -> Any:
         """What changes the weights; None before `compile`."""
@@ -303,7 +308,8 @@ class Model:
             The metrics since `reset_metrics`, over all rows of all ranks; equal on all of them.
 
         Raises:
-            RemoteError: and the class of what was raised, if another rank failed; the weights are as before the step.
+            RemoteError: and the class of what was raised, if another rank failed. What is trained is as before the step
+                then; moving statistics may have moved.
 
         Ranks: every rank; see `distfit.training.step`. Override `compute_loss` or `compute_gradients` to change what a
             rank does with its own rows.
@@ -313,10 +319,9 @@ class Model:
             return step.train_step(self, data, self.scores)
         self.comm.require_all_ranks("train_step")
         with self.comm.guard():
-            batch = Batch.of(data, self.comm.rank)
-            if batch.rows:
+            batch = Batch.of(data, self.comm.rank, self.progress.fetched)
+            if len(batch):
                 self.prepare([np.shape(leaf)[1:] for _, leaf in leaves(batch[0])])
-            self.require_whole()
             self.shared_state.share_if_stale()
             return step.train_step(self, batch, self.scores)
 
@@ -348,18 +353,6 @@ class Model:
                 " returns a LossValue whose gradient() is a list, one array for each output"
             )
         return LossValue.of(self.loss, y, y_pred, sample_weight)
-
-    def require_whole(self) -> None:
-        """Raise after an update that failed half-way.
-
-        Raises:
-            ModelTorn: until weights are set or loaded.
-        """
-        if self.progress.torn:
-            raise ModelTorn(
-                "an update of the weights failed half-way, so that they are neither old nor new: restore them with"
-                " load_weights or set_weights"
-            )
 
     def finish_training(self) -> None:
         """Put the averaged weights in place, where the optimizer keeps some.

@@ -9,10 +9,9 @@ import numpy as np
 
 from distfit.callbacks import CallbackList
 from distfit.callbacks.logs import AggregatedLogs
-from distfit.comm import Phase
 from distfit.data import Feed, unpack
 from distfit.training.gather import Rows, all_rows
-from distfit.training.step import agree_on_step, inference_step
+from distfit.training.step import PREDICTION, agree_on_step, inference_step
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -32,7 +31,7 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
     model.stop_predicting = False
     callbacks.on_predict_begin()
     feed.begin(0)
-    has_next = comm.agreement.agree(Phase.EPOCH, has_next=feed.has_next).has_next
+    has_next = comm.reach("the start of a prediction", has_next=feed.has_next).has_next
     batch_number = 0
     while has_next:
         callbacks.on_predict_batch_begin(batch_number)
@@ -43,7 +42,7 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
             rows.add(batch.place, batch.rows, model.engine.predict(x, inference_step(model, batch)))  # noqa: B023
             return np.empty(0)
 
-        has_next = agree_on_step(model, comm, batch, measure, "stop_predicting").has_next
+        has_next = agree_on_step(model, comm, batch, measure, PREDICTION).has_next
         check_next(has_next)
         if callbacks.has_hook("on_predict_batch_end"):
             outputs: Any = all_rows(comm, rows.last if batch.rows else Rows())

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from distfit.data import Batch
+
 
 @dataclass(slots=True)
 class Progress:
@@ -12,7 +14,8 @@ class Progress:
         step: global batches since the start of training; untouched by `evaluate` and `predict`.
         accumulated: global batches since the last update of the weights.
         weight: loss values in them, over all ranks.
-        has_next: ranks that see another batch of the epoch.
+        has_next: ranks that see another batch of the epoch; -1 before a step has told.
+        fetched: the batch that `fit` has fetched for the step under way, or None.
         torn: True while the weights change, and after an error in that.
     """
 
@@ -21,6 +24,7 @@ class Progress:
     accumulated: int = 0
     weight: float = 0.0
     has_next: int = 0
+    fetched: Batch | None = None
     torn: bool = False
 
     def forget_gradients(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distfit.checkpoint import read_arrays, write_arrays
+from distfit.errors import ModelTorn
 from distfit.training.config import config_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: b
         self.comm.on_root(
             lambda: _assign(self, read_arrays(filepath)[0], os.fspath(filepath), skip=skip_mismatch)
         )
-    with self.comm.operation("load_weights: sharing"):
+    with self.comm.operation(f"the sharing of the weights of {self.engine.describe()}"):
         # A second operation: root's error has reached all ranks before the weights are sent.
         self.shared_state.broadcast(self.comm.current)
         self.progress.torn = False
@@ -86,6 +87,8 @@ def _save(model: Model, filepath: str | os.PathLike[str], *, overwrite: bool) ->
 
 
 def _weights(model: Model) -> dict[str, np.ndarray]:
+    if model.progress.torn:
+        raise ModelTorn("an update of the weights failed half-way: they are not worth saving")
     return {variable.name: variable.value for variable in model.engine.variables}
 
 

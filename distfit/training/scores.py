@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distfit.callbacks.logs import AggregatedLogs
-from distfit.comm import CAPACITY, Communicator, Phase
+from distfit.comm import CAPACITY, Communicator
 from distfit.metrics import Metric, State
 
 LOSS, WEIGHT = 0, 1
@@ -91,7 +91,7 @@ class Scores:
             {name: np.array(state[name], np.float64, ndmin=1) for name in metric.fields}
             for (metric, _), state in zip(self._late, self._late_states, strict=True)
         ]
-        comm.agreement.agree(Phase.EPOCH)
+        comm.reach("the metrics of an epoch")
         for (metric, _), state in zip(self._late, states, strict=True):
             for name, field in metric.fields.items():
                 comm.transport.all_reduce(state[name], field.reduction)

@@ -48,7 +48,8 @@ class SharedState:
         Ranks: every rank; a small message and the copy, nothing where no rank's copy is stale.
         """
         if self.stale:
-            name = "sharing root's weights"
+            # The model's structure is in the key: buffers of unequal lengths must not meet.
+            name = f"sharing root's weights of {self._model.engine.describe()}"
             self._model.comm.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
             self.broadcast(self._model.comm)
 
@@ -71,3 +72,4 @@ class SharedState:
             optimizer.set_numbers(shared)
         if comm is model.comm:
             self._agreed_version = self.version
+            progress.torn = False

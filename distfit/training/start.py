@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distfit.callbacks import CallbackList
 from distfit.comm import Communicator
 from distfit.data import Feed, Inputs
-from distfit.errors import DataMismatch
+from distfit.errors import DataMismatch, ModelTorn
 from distfit.training.feeds import Batching, check_local, make_feed
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ class Description:
         same: by name, what has to be equal on all ranks.
         rows: how many rows this rank's data have, by name of the data set.
         stale: whether this rank's weights may differ from root's.
+        torn: whether an update failed half-way here.
         verbose: what this rank was told to show: 0, 1 or 2.
     """
 
     same: dict[str, str]
     rows: dict[str, int]
     stale: bool
+    torn: bool
     verbose: int
 
 
@@ -77,6 +79,7 @@ def begin(
     settings = {
         **settings,
         "the callbacks": CallbackList(callbacks).places(),
+        "what compile was given": model.describe_compiled(),
         **{f"{name}batch_size and steps": batching for name, (_, batching) in present.items()},
     }
     shown = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else int(verbose)
@@ -112,7 +115,7 @@ def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object],
         rows[name] = len(inputs.source)
         for array, text in inputs.source.describe(sample=not inputs.local).items():
             same[f"{name}{array}"] = text
-    return Description(same, rows, model.shared_state.stale, verbose)
+    return Description(same, rows, model.shared_state.stale, model.progress.torn, verbose)
 
 
 def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[Description]:
@@ -123,12 +126,19 @@ def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[
 
     Raises:
         DataMismatch: on all ranks, naming rank and array.
+        ModelTorn: on all ranks, after an update that failed half-way, until weights are written.
 
     Ranks: every rank of `comm`; two small messages and a few hundred bytes a rank, and root's weights if need be.
     """
     described = comm.all_gather_object(mine)
     for rank, other in enumerate(described):
         _compare(described[0], other, rank)
+    # Weights that a user wrote on root are whole, and replace what is torn elsewhere.
+    if described[0].torn or (any(one.torn for one in described) and not described[0].stale):
+        raise ModelTorn(
+            "an update of the weights failed half-way, so that they are neither old nor new: restore them with"
+            " load_weights or set_weights"
+        )
     if any(one.stale for one in described):
         model.shared_state.broadcast(comm)
     return described

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from distfit.callbacks.logs import AggregatedLogs
-from distfit.comm import Agreed, Communicator, Phase
+from distfit.comm import Agreed, Communicator, Phase, key_of, signals
 from distfit.data import Batch, unpack
 from distfit.engines import Evaluated, Step
 from distfit.training.scores import Scores
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
+
+
+class Kind(NamedTuple):
+    """A kind of step.
+
+    Attributes:
+        name: in errors.
+        stop_flag: the model's attribute that ends a loop of such steps.
+        key: by which ranks know that they are in the same kind.
+    """
+
+    name: str
+    stop_flag: str
+    key: int
+
+
+TRAINING, EVALUATION, PREDICTION = (
+    Kind(name, flag, key_of(name))
+    for name, flag in (
+        ("training", "stop_training"),
+        ("evaluation", "stop_evaluating"),
+        ("prediction", "stop_predicting"),
+    )
+)
 
 
 def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
@@ -33,7 +57,9 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
         evaluated = model.compute_gradients(x, y, sample_weight, training_step(model, comm, batch))
         return np.concatenate([measured(model, scores, batch, evaluated), root_numbers(model, comm)])
 
-    agreed = agree_on_step(model, comm, batch, measure, "stop_training")
+    if signals.stop_requested():
+        model.stop_training = True
+    agreed = agree_on_step(model, comm, batch, measure, TRAINING)
     progress.weight += scores.absorb(agreed.sums[: scores.length])
     adopt_numbers(model, agreed.sums[scores.length :])
     progress.has_next = agreed.has_next
@@ -57,13 +83,13 @@ def test_step(model: Model, batch: Batch, scores: Scores) -> Agreed:
         value = model.compute_loss(x, y, y_pred, sample_weight)
         return measured(model, scores, batch, Evaluated(y_pred, value.total, value.weight))
 
-    agreed = agree_on_step(model, comm, batch, measure, "stop_evaluating")
+    agreed = agree_on_step(model, comm, batch, measure, EVALUATION)
     scores.absorb(agreed.sums)
     return agreed
 
 
 def agree_on_step(
-    model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray], stop_flag: str
+    model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray], kind: Kind
 ) -> Agreed:
     """Do this rank's part of a step, and agree on it, and on whether to stop.
 
@@ -74,18 +100,29 @@ def agree_on_step(
     """
     if batch.rows:
         measurements = measure()
-        stop = getattr(model, stop_flag)
-        agreed = comm.agreement.agree(Phase.STEP, measurements, has_next=batch.has_next, stop=stop)
+        agreed = comm.agreement.agree(
+            Phase.STEP,
+            measurements,
+            key=kind.key,
+            name=kind.name,
+            has_next=batch.has_next,
+            stop=getattr(model, kind.stop_flag),
+        )
     else:
         while True:
-            stop = getattr(model, stop_flag)
-            agreed = comm.agreement.agree(None, has_next=batch.has_next, stop=stop)
+            agreed = comm.agreement.agree(
+                None,
+                key=kind.key,
+                name=kind.name,
+                has_next=batch.has_next,
+                stop=getattr(model, kind.stop_flag),
+            )
             if agreed.phase is Phase.FORWARD_SUMS:
                 model.engine.absorb_sums(agreed.key, agreed.sums)
             elif agreed.phase is not Phase.BACKWARD_SUMS:
                 break
     if agreed.stop:
-        setattr(model, stop_flag, True)
+        setattr(model, kind.stop_flag, True)
     return agreed
 
 

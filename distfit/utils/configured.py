@@ -44,3 +44,16 @@ class Configured:
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
         """Make an object from what `get_config` returned."""
         return cls(**config)
+
+
+def describe(value: Any) -> str:
+    """Return a value as text without addresses: equal for equal values, in whichever process."""
+    if isinstance(value, Configured):
+        return f"{type(value).__name__}({describe(value.get_config())})"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={describe(item)}" for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(describe, value))}]"
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))

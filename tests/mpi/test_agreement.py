@@ -66,7 +66,7 @@ def test_two_ranks_that_fail_are_both_named(comm: Communicator) -> None:
 @pytest.mark.parametrize(
     ("here", "there"),
     [
-        ((Phase.STEP, 0, 3), (Phase.EPOCH, 0, 3)),
+        ((Phase.STEP, 0, 3), (Phase.POINT, 0, 3)),
         ((Phase.FORWARD_SUMS, 1, 3), (Phase.FORWARD_SUMS, 2, 3)),
         ((Phase.STEP, 0, 3), (Phase.STEP, 0, 4)),
     ],

@@ -163,3 +163,79 @@ def test_system_exit_is_caught_on_all_ranks(comm: Communicator) -> None:
     with pytest.raises(SystemExit) as caught:
         fit(comm, X, Y, callbacks=[Leave()])
     assert caught.value.code == 3
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize("elsewhere", ["evaluate", "predict", "train_step"])
+def test_a_rank_without_rows_in_another_place(comm: Communicator, elsewhere: str) -> None:
+    """It must not take another operation of the others for the end of its step."""
+    model = regression(comm)
+    model.train_step((X, Y))
+    with pytest.raises(errors.RanksDiverged, match="has no rows of a step of training"):
+        if comm.rank == comm.size - 1:
+            model.train_step((X[:0], Y[:0]))
+        elif elsewhere == "train_step":
+            comm.barrier()
+        else:
+            getattr(model, elsewhere)(X, verbose=0, **({"y": Y} if elsewhere == "evaluate" else {}))
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_an_array_for_predictions_on_some_ranks_only(comm: Communicator) -> None:
+    out = np.empty((10, 1), np.float32) if comm.is_root else None
+    with pytest.raises(errors.DataMismatch, match="gather and out"):
+        regression(comm).predict(X, gather="root", out=out, verbose=0)
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda comm: comm.all_reduce(np.ones(2, "float32" if comm.is_root else "float64")),
+        lambda comm: comm.all_reduce(np.ones(2 + comm.is_root)),
+        lambda comm: comm.all_reduce(np.ones(2), "min" if comm.is_root else "max"),
+        lambda comm: comm.broadcast(np.ones(2), root=comm.rank),
+        lambda comm: comm.all_gather(np.ones(2, "float32" if comm.is_root else "float64")),
+    ],
+)
+def test_collectives_that_do_not_fit_each_other(comm: Communicator, call: Any) -> None:
+    with pytest.raises(errors.RanksDiverged, match=r"calls \w+\("):
+        call(comm)
+
+
+@pytest.mark.ranks(2, 3)
+def test_what_compile_was_given_differs_between_ranks(comm: Communicator) -> None:
+    with pytest.raises(errors.DataMismatch, match="what compile was given"):
+        regression(comm, loss="mae" if comm.is_root else "mse").evaluate(X, Y, verbose=0)
+
+
+def test_a_torn_model_is_neither_used_nor_saved(comm: Communicator, tmp_path: Any) -> None:
+    model = regression(comm)
+    model.fit(X, Y, verbose=0)
+    model.progress.torn = comm.rank == comm.size - 1
+    for call in (model.train_on_batch, model.evaluate):
+        with pytest.raises(errors.ModelTorn):
+            call(X, Y)
+    if comm.is_root:  # what a user writes on root is whole, and replaces the rest
+        model.set_weights(model.get_weights())
+    model.progress.torn = model.progress.torn and not comm.is_root
+    model.fit(X, Y, verbose=0)
+    assert not model.progress.torn
+
+
+def test_an_exception_whose_attributes_cannot_be_set(comm: Communicator) -> None:
+    class Frozen(ValueError):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not name.startswith("__"):
+                raise AttributeError("frozen")
+            super().__setattr__(name, value)
+
+    class Raise(callbacks.Callback):
+        ranks = "root"
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            raise Frozen("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fit(comm, X, Y, callbacks=[Raise()])
+    fit(comm, X, Y)

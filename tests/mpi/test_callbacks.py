@@ -280,3 +280,14 @@ def test_logs_that_a_loop_of_ones_own_adds_to_are_brought_together(comm: Communi
     logs["rank"] = float(comm.rank)
     hooks.on_epoch_end(0, logs)
     assert callback.logs["rank"] == (comm.size - 1) / 2
+
+
+def test_root_predicts_with_a_model_of_another_group(comm: Communicator) -> None:
+    teacher = regression(comm.split(0, comm.rank))
+    x, _ = line()
+    expected = forward(teacher.get_weights(), x)
+    seen: list[Any] = []
+    fit(comm, [OnRoot("on_epoch_end", lambda *_: seen.append(teacher.predict(x, verbose=0)))])
+    for predicted in seen:
+        np.testing.assert_allclose(predicted, expected, rtol=1e-5, atol=1e-6)
+    assert len(seen) == (3 if comm.is_root else 0)

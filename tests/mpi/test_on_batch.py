@@ -294,3 +294,40 @@ def test_several_inputs(comm: Communicator) -> None:
         w, b = w - 0.1 * rows.T @ slope, b - 0.1 * slope.sum(axis=0)
     for trained in weights:
         np.testing.assert_allclose(trained, np.concatenate([w.ravel(), b]), rtol=1e-10)
+
+
+class Doubled(Sequential):
+    """A model with Keras's idiom: `train_step` changes the rows, and calls the model's own."""
+
+    def train_step(self, data):
+        x, y = data  # also where this rank has no rows
+        logs = super().train_step((2.0 * x, y))
+        logs["rank"] = float(self.comm.rank)
+        return logs
+
+
+def doubled(comm, kind=Doubled):
+    utils.set_random_seed(3)
+    model = kind([layers.Dense(4, input_shape=(2,)), layers.Dropout(0.5), layers.Dense(1)], comm=comm)
+    model.compile(optimizer="sgd", loss="mse")
+    return model
+
+
+def test_an_override_of_train_step_that_changes_the_rows(comm):
+    x, y = np.linspace(-1.0, 1.0, 20).reshape(10, 2), np.linspace(0.0, 1.0, 10).reshape(10, 1)
+    model, usual = doubled(comm), doubled(Communicator.alone(), Sequential)
+    history = model.fit(x, y, batch_size=4, epochs=3, verbose=0).history
+    expected = usual.fit(2.0 * x, y, batch_size=4, epochs=3, verbose=0).history
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+    assert history["rank"] == [(comm.size - 1) / 2] * 3
+    for weight, other in zip(model.get_weights(), usual.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, other, rtol=1e-4, atol=1e-6)
+
+
+def test_an_override_of_train_step_that_forgets_the_models_own(comm):
+    class Forgetful(Sequential):
+        def train_step(self, data):
+            return {"loss": 0.0}
+
+    with pytest.raises(TypeError, match=r"Forgetful\.train_step has to call super"):
+        doubled(comm, Forgetful).fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
