@@ -20,7 +20,9 @@ class Callback:
         params: ``verbose``, ``epochs``, ``steps`` and ``batch_size`` of the call of `fit`, `evaluate` or `predict`.
         model: the model that is trained.
 
-    What `logs` holds is aggregated over all ranks, and equal on each of them.
+    What `logs` holds is aggregated over all ranks, and equal on each of them. A callback that runs on all ranks and
+    adds to them gives equal values on all; what only one rank knows, such as the time on its clock, a callback on root
+    adds.
 
     Example:
         >>> import numpy as np

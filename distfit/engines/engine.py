@@ -1,4 +1,4 @@
-"""What the training loops ask of whatever computes a model: seven methods, and two flat buffers."""
+"""What the training loops ask of whatever computes a model: a few methods, and two flat buffers."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ ComputeLoss = Callable[[Any, Any, Any, Any], LossValue]
 class Engine(ABC):
     """Computes a model on one rank's rows. It knows of no other rank, except through `Step.sum_over_batch`.
 
-    Ranks: all methods are local. A rank without rows calls none but `finish_gradients`, `update` and `absorb_sums`.
+    Ranks: all methods are local. A rank without rows in a step calls neither `compute_gradients` nor `predict` there.
     """
 
     @property

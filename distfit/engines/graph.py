@@ -13,7 +13,7 @@ from distfit.random import RowGenerator
 
 
 @dataclass(slots=True)
-class Operation:
+class Call:
     """One use of a layer.
 
     Attributes:
@@ -34,7 +34,7 @@ class Operation:
 
 
 class Graph:
-    """A model's layers as a list of operations on numbered slots.
+    """A model's layers as a list of calls on numbered slots.
 
     Args:
         inputs: the model's symbolic inputs.
@@ -57,16 +57,14 @@ class Graph:
         def slot(tensor: Tensor) -> int:
             return slots[id(tensor)] if tensor.node is None else made_by[id(tensor.node)]
 
-        self.operations: list[Operation] = []
+        self.calls: list[Call] = []
         for node in self._nodes:
             sources = [slot(tensor) for tensor in node.inputs]
             before = any(trained[source] for source in sources)
             own = node.layer.trainable and any(p.trainable for p in node.layer.parameters)
             output = made_by[id(node)]
             trained[output] = before or own
-            self.operations.append(
-                Operation(node.layer, sources, output, node.several, before or own, before)
-            )
+            self.calls.append(Call(node.layer, sources, output, node.several, before or own, before))
         self.output_slots = [slot(tensor) for tensor in self.outputs]
 
     def forward(
@@ -76,18 +74,16 @@ class Graph:
 
         Args:
             arrays: one for each input, ``(rows, *shape)``.
-            contexts: one for each operation.
+            contexts: one for each call.
 
         Returns:
-            The outputs, and the operations' backward functions.
+            The outputs, and the calls' backward functions.
         """
-        slots: list[Any] = arrays + [None] * len(self.operations)
+        slots: list[Any] = arrays + [None] * len(self.calls)
         tape = []
-        for operation, context in zip(self.operations, contexts, strict=True):
-            given = [slots[i] for i in operation.inputs]
-            slots[operation.output], backward = operation.layer.forward(
-                given if operation.several else given[0], context
-            )
+        for call, context in zip(self.calls, contexts, strict=True):
+            given = [slots[i] for i in call.inputs]
+            slots[call.output], backward = call.layer.forward(given if call.several else given[0], context)
             tape.append(backward)
         return [slots[i] for i in self.output_slots], tape
 
@@ -102,27 +98,27 @@ class Graph:
         for slot, gradient in zip(self.output_slots, gradients, strict=True):
             by_slot[slot] = by_slot[slot] + gradient if slot in by_slot else gradient
         for number in range(len(tape) - 1, -1, -1):
-            operation, backward = self.operations[number], tape[number]
+            call, backward = self.calls[number], tape[number]
             tape[number] = None  # what the layer kept for its backward is free from here on
-            dy = by_slot.pop(operation.output, None)
-            if dy is None or not operation.differentiated:
+            dy = by_slot.pop(call.output, None)
+            if dy is None or not call.differentiated:
                 continue
             dx = backward(dy)
-            if operation.needs_input_gradient:
-                parts = dx if operation.several else [dx]
-                for slot, part in zip(operation.inputs, parts, strict=True):
+            if call.needs_input_gradient:
+                parts = dx if call.several else [dx]
+                for slot, part in zip(call.inputs, parts, strict=True):
                     by_slot[slot] = by_slot[slot] + part if slot in by_slot else part
 
-    def shape_of(self, operation: Operation) -> tuple[int, ...]:
-        """Return the shape of one row of an operation's output."""
-        node = self._nodes[operation.output - len(self.inputs)]
+    def shape_of(self, call: Call) -> tuple[int, ...]:
+        """Return the shape of one row of a call's output."""
+        node = self._nodes[call.output - len(self.inputs)]
         shapes = [tensor.shape for tensor in node.inputs]
-        return node.layer.output_shape(shapes if operation.several else shapes[0])
+        return node.layer.output_shape(shapes if call.several else shapes[0])
 
     def contexts(self) -> list[Context]:
-        """Return a context for each operation, to be used again in each step."""
+        """Return a context for each call, to be used again in each step."""
         nobody = RowGenerator(0, 0, 0, 0, 0)
         return [
-            Context(training=False, rng_rows=nobody, needs_input_gradient=operation.needs_input_gradient)
-            for operation in self.operations
+            Context(training=False, rng_rows=nobody, needs_input_gradient=call.needs_input_gradient)
+            for call in self.calls
         ]

@@ -148,7 +148,7 @@ class NumpyEngine(Engine):
         return self.graph.forward(self._check(x), self._contexts)
 
     def _new_contexts(self) -> list[Context]:
-        """Return a context for each operation, to be used again in each step."""
+        """Return a context for each call, to be used again in each step."""
         contexts = self.graph.contexts()
         for number, context in enumerate(contexts):
             context.sum_over_batch = partial(self._sum, number)
@@ -191,7 +191,7 @@ class NumpyEngine(Engine):
         self._optimizer.apply(self.parameters, self.gradients, divisor)
 
     def absorb_sums(self, layer: int, sums: np.ndarray) -> None:
-        self.graph.operations[layer].layer.absorb_sums(sums)
+        self.graph.calls[layer].layer.absorb_sums(sums)
 
     def describe(self) -> str:
         return "; ".join(

@@ -34,9 +34,14 @@ def config_of(model: Model) -> dict[str, Any]:
         "single_output": model.graph_engine.single,
         "inputs": [{"shape": list(t.shape), "name": t.name, "dtype": t.dtype} for t in graph.inputs],
         "layers": [{**_write(layer, name), "name": name} for layer, name in in_order.items()],
-        "operations": [
-            {"layer": layers[op.layer], "inputs": op.inputs, "output": op.output, "several": op.several}
-            for op in graph.operations
+        "calls": [
+            {
+                "layer": layers[call.layer],
+                "inputs": call.inputs,
+                "output": call.output,
+                "several": call.several,
+            }
+            for call in graph.calls
         ],
         "outputs": graph.output_slots,
         "compile": None
@@ -75,9 +80,9 @@ def graph_of(config: dict[str, Any], custom_objects: Mapping[str, Any]) -> tuple
         for slot, one in enumerate(config["inputs"])
     }
     inputs = list(slots.values())
-    for operation in config["operations"]:
-        given = [slots[slot] for slot in operation["inputs"]]
-        slots[operation["output"]] = layers[operation["layer"]](given if operation["several"] else given[0])
+    for call in config["calls"]:
+        given = [slots[slot] for slot in call["inputs"]]
+        slots[call["output"]] = layers[call["layer"]](given if call["several"] else given[0])
     return inputs, [slots[slot] for slot in config["outputs"]]
 
 

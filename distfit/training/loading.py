@@ -32,7 +32,7 @@ def load_model(
         ValueError: for a file of another kind, a newer format, or a class that is not known here.
         OSError: if the file cannot be read. Both on all ranks.
 
-    Ranks: every rank together; each reads the file's description, and root's weights are shared.
+    Ranks: every rank together; root reads the file and sends all of it.
     """
     whole = comm or Communicator.world()
     with whole.operation("load_model"):

@@ -125,7 +125,7 @@ class Model:
         if self._engine is None:
             raise ValueError(
                 "the model has no weights yet, since the shape of its input is not known: give the first layer an"
-                " input_shape=, or call fit first"
+                " input_shape=, or fit it on arrays first"
             )
         return self._engine
 

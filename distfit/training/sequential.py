@@ -15,7 +15,7 @@ class Sequential(Model):
 
     Args:
         layers: in order; the first may be a `layers.Input`. Without an input shape the weights are made when `fit`,
-            `evaluate` or `predict` sees the first rows.
+            `evaluate` or `predict` is given arrays; an iterable does not tell its shape beforehand.
         comm: the ranks that train it together. Defaults to all ranks of the job.
         name: in summaries.
 

@@ -14,7 +14,7 @@ def summary(model: Model) -> str:
     """Return a table of the layers, their output shapes and their numbers of weights."""
     rows = [("Layer", "Output shape", "Weights")]
     graph = model.graph_engine.graph
-    shapes = {op.layer: graph.shape_of(op) for op in graph.operations}
+    shapes = {op.layer: graph.shape_of(op) for op in graph.calls}
     trainable = total = 0
     for layer in model.layers:
         count = sum(int(np.prod(p.shape)) for p in layer.parameters)

@@ -129,7 +129,8 @@ def test_a_shard_without_rows_reads_nothing() -> None:
     assert source is not None
     feed = IndexedFeed(source, Order(1), 1, EvenPartition(1, 2), seed=0, training=True)
     (batch,) = epoch_of(feed, 0)
-    assert (batch.rows, len(batch)) == (0, 0)
+    (x,) = batch  # it unpacks as any other
+    assert (batch.rows, len(x)) == (0, 0)
 
 
 # -- augmentation -----------------------------------------------------------------------------------------------------
