@@ -99,4 +99,4 @@ class Dense(Layer):
             np.matmul(x.T, dz, out=out)
         if self.bias is not None:
             with self.bias.gradient() as out:
-                np.sum(dz, axis=0, out=out)
+                np.add.reduce(dz, axis=0, out=out)

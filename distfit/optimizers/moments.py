@@ -20,13 +20,14 @@ def update_moments(chunk: Chunk, step: Step, beta_1: float, beta_2: float) -> No
     """
     gradients, scratch = chunk.gradients, chunk.scratch
     momentum, velocity = chunk.slots["momentum"], chunk.slots["velocity"]
-    np.multiply(gradients, math.sqrt(1.0 - beta_2) * step.gradient_scale, out=scratch)
-    np.square(scratch, out=scratch)
-    np.multiply(velocity, beta_2, out=velocity)
-    np.add(velocity, scratch, out=velocity)
-    np.multiply(gradients, (1.0 - beta_1) * step.gradient_scale, out=gradients)
-    np.multiply(momentum, beta_1, out=momentum)
-    np.add(momentum, gradients, out=momentum)
+    # Operators in place: without the keyword `out` a call takes half the time, and there are hundreds in an update.
+    np.multiply(gradients, math.sqrt(1.0 - beta_2) * step.gradient_scale, scratch)
+    scratch *= scratch
+    velocity *= beta_2
+    velocity += scratch
+    gradients *= (1.0 - beta_1) * step.gradient_scale
+    momentum *= beta_1
+    momentum += gradients
 
 
 def descend_by_moments(chunk: Chunk, step: Step, beta_1: float, beta_2: float, epsilon: float) -> None:
@@ -36,14 +37,14 @@ def descend_by_moments(chunk: Chunk, step: Step, beta_1: float, beta_2: float, e
     the averages have from starting at zero, and epsilon is what the paper calls epsilon hat. Where there is a
     slot ``velocity_hat``, the largest v so far takes v's place (Reddi et al., 2018).
     """
-    scratch, velocity = chunk.scratch, chunk.slots["velocity"]
+    weights, scratch, velocity = chunk.weights, chunk.scratch, chunk.slots["velocity"]
     if "velocity_hat" in chunk.slots:
         largest = chunk.slots["velocity_hat"]
         np.maximum(largest, velocity, out=largest)
         velocity = largest
     alpha = step.learning_rate * math.sqrt(1.0 - beta_2**step.number) / (1.0 - beta_1**step.number)
-    np.sqrt(velocity, out=scratch)
-    np.add(scratch, epsilon, out=scratch)
-    np.divide(chunk.slots["momentum"], scratch, out=scratch)
-    np.multiply(scratch, alpha, out=scratch)
-    np.subtract(chunk.weights, scratch, out=chunk.weights)
+    np.sqrt(velocity, scratch)
+    scratch += epsilon
+    np.divide(chunk.slots["momentum"], scratch, scratch)
+    scratch *= alpha
+    weights -= scratch

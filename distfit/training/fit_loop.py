@@ -64,6 +64,8 @@ def train_epoch(
     Ranks: every rank; the messages of each step, and one or two of its own.
     """
     progress, comm = model.progress, model.comm
+    progress.numbers_may_differ = callbacks.has_hook("on_train_batch_begin")
+    progress.logs_are_read = callbacks.has_hook("on_train_batch_end") or model.has_own_train_step
     model.reset_metrics()
     feed.begin(epoch)
     progress.has_next = comm.reach("the start of an epoch", has_next=feed.has_next).has_next

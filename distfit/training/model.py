@@ -318,12 +318,19 @@ class Model:
             self.shared_state.share_if_stale()
             return step.train_step(self, data, self.scores)
         self.comm.require_all_ranks("train_step")
+        if self.progress.fetched is None:  # a loop of the user's, of which nothing is known
+            self.progress.numbers_may_differ = self.progress.logs_are_read = True
         with self.comm.guard():
             batch = Batch.of(data, self.comm.rank, self.progress.fetched)
             if len(batch):
                 self.prepare([np.shape(leaf)[1:] for _, leaf in leaves(batch[0])])
             self.shared_state.share_if_stale()
             return step.train_step(self, batch, self.scores)
+
+    @property
+    def has_own_train_step(self) -> bool:
+        """Whether the user overrides `train_step`."""
+        return type(self).train_step is not Model.train_step
 
     def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step) -> Evaluated:
         """Add the gradients of this rank's rows, summed, to the engine's gradient arena.

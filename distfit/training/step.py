@@ -55,7 +55,10 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
         evaluated = model.compute_gradients(x, y, sample_weight, training_step(model, comm, batch))
-        return np.concatenate([measured(model, scores, batch, evaluated), root_numbers(model, comm)])
+        measurements = measured(model, scores, batch, evaluated)
+        if not progress.numbers_may_differ:
+            return measurements
+        return np.concatenate([measurements, root_numbers(model, comm)])
 
     if signals.stop_requested():
         model.stop_training = True
@@ -67,7 +70,7 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     progress.step += 1
     if progress.accumulated == model.compiled.gradient_accumulation_steps:
         apply_gradients(model, comm)
-    return scores.logs()
+    return scores.logs() if progress.logs_are_read else AggregatedLogs()
 
 
 def test_step(model: Model, batch: Batch, scores: Scores) -> Agreed:
