@@ -158,7 +158,7 @@ class CallbackList:
             for hook in hooks:
                 hook.call(*arguments, logs)
             return {}
-        if not self._runs_here(hooks[0]):
+        if not self.comm.current.is_among(hooks[0].ranks):
             return {}
         own = AggregatedLogs(logs)
         for hook in hooks:
@@ -166,10 +166,6 @@ class CallbackList:
             with self.comm.solo(hook.name):
                 hook.call(*arguments, own)
         return {key: value for key, value in own.items() if key not in logs or logs[key] is not value}
-
-    def _runs_here(self, hook: Hook) -> bool:
-        comm = self.comm.current
-        return comm.is_root if hook.ranks == "root" else comm.local_rank == 0
 
     # -- the hooks ----------------------------------------------------------------------------------------------------
 

@@ -93,17 +93,14 @@ class Effects:
         Ranks: every rank; one small message, and root's weights or logs if they changed.
         """
         numbers = self._shared.numbers()
-        changed = 0
-        if comm.is_root:
-            changed |= _NUMBERS * (numbers != self._numbers)
-            changed |= _LOGS * bool(root_logs)
+        changed = _NUMBERS * (numbers != self._numbers) | _LOGS * bool(root_logs)
         packed = pack(
             root_logs
         )  # before the agreement: what cannot be sent is an error of this rank, for all
         flags = [bool(getattr(self._model, flag, False)) for flag in _FLAGS]
         flags[0] |= signals.stop_requested()
         wrote = self._shared.version != self._version
-        of_root = list(numbers.values()) if comm.is_root else [0.0] * len(numbers)
+        of_root = comm.of_root(np.array(list(numbers.values())))
         payload = np.array([*flags, wrote, *of_root], np.float64)
         agreed = comm.agreement.agree(Phase.HOOKS, payload, key=key_of(hook), name=hook, changed=changed)
         stop_training, stop_evaluating, stop_predicting, ranks_that_wrote, *root_numbers = (

@@ -105,7 +105,7 @@ class Agreement:
             name: of the same, for errors.
             stop: this rank wants training to end.
             has_next: this rank has a next batch.
-            changed: root's word on what its callbacks changed; 0 elsewhere.
+            changed: what callbacks changed here. Root's word holds; that of others is not sent.
 
         Raises:
             RemoteError: and the class of what was raised, if another rank failed.
@@ -176,7 +176,7 @@ class Agreement:
         own_key, idle_key, sent = (key, 0, length) if active else (0, key, 0)
         self._message[:HEADER] = (
             failed, active, number, number * number, own_key, own_key * own_key, sent, sent * sent,
-            stop, has_next, changed, idle_key,
+            stop, has_next, changed if self._transport.rank == 0 else 0, idle_key,
         )  # fmt: skip
         riding = length if length <= CAPACITY else 0
         self._payload[:riding] = payload[:riding]

@@ -211,6 +211,22 @@ class Communicator:
         """
         return self.agreement.agree(Phase.POINT, key=key_of(point), name=point, has_next=has_next)
 
+    def of_root(self, array: np.ndarray) -> np.ndarray:
+        """Return the array on root and zeros elsewhere: what is root's word in a sum over all ranks.
+
+        Ranks: local.
+        """
+        return array if self.is_root else np.zeros_like(array)
+
+    def is_among(self, ranks: str) -> bool:
+        """Say whether this rank is one of those that ``"all"``, ``"root"`` or ``"local_root"`` names.
+
+        Ranks: local; for ``"local_root"`` every rank, the first time.
+        """
+        if ranks == "local_root":
+            return self.local_rank == 0
+        return ranks == "all" or self.is_root
+
     def on_root(self, action: Callable[[], Any]) -> None:
         """Call `action` on root, within an operation: its error becomes that of all ranks at the next agreement.
 

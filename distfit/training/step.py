@@ -132,7 +132,7 @@ def agree_on_step(
 def root_numbers(model: Model, comm: Communicator) -> np.ndarray:
     """Return the optimizer's numbers on root, behind a one; zeros of that length elsewhere."""
     numbers = np.array([1.0, *model.shared_state.numbers().values()])
-    return numbers if comm.is_root else np.zeros_like(numbers)
+    return comm.of_root(numbers)
 
 
 def adopt_numbers(model: Model, numbers: np.ndarray) -> None:
