@@ -82,6 +82,7 @@ def fit(
         if validation_data is not None:
             validation_inputs = read_validation(validation_data)
         elif validation_split:
+            self.comm.reach("the split of validation data")
             rows = 0 if training.source is None else len(training.source)
             lengths = self.comm.all_gather_object(rows)
             training, validation_inputs = split_validation(

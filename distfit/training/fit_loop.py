@@ -100,8 +100,10 @@ def fetch_and_train(model: Model, feed: Feed) -> dict[str, object]:
     """
     progress = model.progress
     progress.fetched, progress.has_next = feed.fetch(progress.step), -1
-    logs: dict[str, object] = model.train_step(progress.fetched)
-    progress.fetched = None
+    try:
+        logs: dict[str, object] = model.train_step(progress.fetched)
+    finally:
+        progress.fetched = None
     if progress.has_next < 0:
         raise TypeError(
             f"{type(model).__name__}.train_step has to call super().train_step(data), in which the ranks agree and the"

@@ -69,12 +69,12 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
         WouldNotFit: on all ranks, if a node has not the memory.
         ValueError: on all ranks, for `out` where the model has several outputs.
 
-    Ranks: every rank; one small message, and the rows.
+    Ranks: every rank; two small messages and one for each output, and the rows.
     """
     outputs, places = rows.outputs, rows.places
     if gather == "none" and out is None:
         return None if outputs is None else outputs[0] if rows.single else outputs
-    shared = isinstance(out, np.memmap)
+    shared, to_all = isinstance(out, np.memmap), gather == "all" or out is not None
     described = None if outputs is None else [(o.shape[1:], o.dtype.str) for o in outputs]
     known = comm.all_gather_object((len(places), described, rows.single, _free_bytes(), comm.local_size))
     counts = [one[0] for one in known]
@@ -83,7 +83,7 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
         raise ValueError(f"out is one array, but the model has {len(shapes)} outputs: predict without it")
     row_bytes = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in shapes)
     if not shared:
-        _check_memory(sum(counts) * row_bytes, [(one[3], one[4] if gather == "all" else 1) for one in known])
+        _check_memory(sum(counts) * row_bytes, [(one[3], one[4] if to_all else 1) for one in known])
     order = np.argsort(comm.gather_parts(places, counts), kind="stable")
     if shared:
         mine = np.argsort(order, kind="stable")[sum(counts[: comm.rank]) :][: len(places)]
@@ -93,7 +93,7 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
     wholes = []
     for number, (shape, dtype) in enumerate(shapes):
         part = np.empty((0, *shape), dtype) if outputs is None else outputs[number]
-        whole = _gather(comm, part, counts, to_all=gather == "all" or out is not None)
+        whole = _gather(comm, part, counts, to_all=to_all)
         wholes.append(None if whole is None else whole[order])
     if out is not None:
         out[...] = wholes[0]

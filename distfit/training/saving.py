@@ -51,7 +51,7 @@ def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: b
         self.comm.on_root(
             lambda: _assign(self, read_arrays(filepath)[0], os.fspath(filepath), skip=skip_mismatch)
         )
-    with self.comm.operation(f"the sharing of the weights of {self.engine.describe()}"):
+    with self.comm.operation(f"the sharing of the weights of {self.shared_state.describe()}"):
         # A second operation: root's error has reached all ranks before the weights are sent.
         self.shared_state.broadcast(self.comm.current)
         self.progress.torn = False

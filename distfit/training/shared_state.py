@@ -29,6 +29,10 @@ class SharedState:
         """Whether a user wrote a weight since all ranks last had root's, or they never had."""
         return self.version != self._agreed_version
 
+    def describe(self) -> str:
+        """Return what is shared as text. Ranks that share agree on it first: buffers of other lengths must not meet."""
+        return f"{self._model.engine.describe()}; {self._model.describe_compiled()}"
+
     def numbers(self) -> dict[str, float]:
         """Return the optimizer's numbers that callbacks may change."""
         optimizer = self._model.optimizer
@@ -48,8 +52,7 @@ class SharedState:
         Ranks: every rank; a small message and the copy, nothing where no rank's copy is stale.
         """
         if self.stale:
-            # The model's structure is in the key: buffers of unequal lengths must not meet.
-            name = f"sharing root's weights of {self._model.engine.describe()}"
+            name = f"sharing root's weights of {self.describe()}"
             self._model.comm.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
             self.broadcast(self._model.comm)
 

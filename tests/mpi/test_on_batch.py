@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.small import line
 
-from distfit import Sequential, config, data, layers, optimizers, utils
+from distfit import Sequential, config, data, errors, layers, optimizers, utils
 from distfit.callbacks import Callback
 from distfit.comm import Communicator
 
@@ -331,3 +331,43 @@ def test_an_override_of_train_step_that_forgets_the_models_own(comm):
 
     with pytest.raises(TypeError, match=r"Forgetful\.train_step has to call super"):
         doubled(comm, Forgetful).fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+
+
+def test_a_loop_of_ones_own_after_a_fit_that_failed(comm):
+    """What the failed fit had fetched is forgotten: the loop's logs and rows are its own."""
+
+    class Fail(Callback):
+        ranks = "root"
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 1:
+                self.model.optimizer.apply = broken
+
+    def broken(*args):
+        raise ArithmeticError("update")
+
+    x, y = line()
+    model = doubled(comm, Sequential)
+    apply = model.optimizer.apply
+    with pytest.raises(ArithmeticError):
+        model.fit(x, y, batch_size=4, verbose=0, callbacks=[Fail()])
+    model.optimizer.apply = apply
+    model.set_weights(model.get_weights())
+    assert model.progress.fetched is None
+    assert model.train_step((x, y))["loss"] > 0
+
+
+@pytest.mark.ranks(2, 3)
+def test_a_model_that_only_some_ranks_compiled_alike(comm):
+    x, y = line()
+    model = doubled(comm, Sequential)
+    model.compile(optimizer="sgd" if comm.is_root else "adam", loss="mse")
+    with pytest.raises(errors.RanksDiverged):
+        model.train_step((x, y))
+
+
+@pytest.mark.ranks(2, 3)
+def test_a_validation_split_on_some_ranks_only(comm):
+    x, y = line()
+    with pytest.raises(errors.RanksDiverged, match="the split of validation data"):
+        doubled(comm, Sequential).fit(x, y, verbose=0, validation_split=0.5 if comm.is_root else 0.0)
