@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from copy import deepcopy
+from typing import Any, ClassVar, Literal
 
 Ranks = Literal["all", "root", "local_root"]
 Logs = dict[str, Any]
@@ -17,6 +18,7 @@ class Callback:
             were one process: while its hook runs, `self.model` evaluates and predicts on that rank alone. What a
             callback decides (stops training, sets the learning rate or weights, adds keys to `logs`, raises) holds on
             every rank, wherever it ran.
+        state_names: the attributes that say how far the callback has come; see `get_state`.
         params: ``verbose``, ``epochs``, ``steps`` and ``batch_size`` of the call of `fit`, `evaluate` or `predict`.
         model: the model that is trained.
 
@@ -40,6 +42,7 @@ class Callback:
     """
 
     ranks: Ranks = "all"
+    state_names: ClassVar[tuple[str, ...]] = ()
     params: dict[str, Any] | None = None
     _model: Any = None
 
@@ -55,6 +58,24 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Take the model; before the first hook."""
         self._model = model
+
+    def get_state(self) -> dict[str, Any]:
+        """Return how far the callback has come: what a checkpoint has to hold for it to go on as if never stopped.
+
+        Returns:
+            Numbers, text, None, lists and dicts of these, and NumPy arrays, by name.
+
+        Ranks: local.
+        """
+        return {name: deepcopy(getattr(self, name)) for name in self.state_names}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` returned.
+
+        Ranks: local, on all ranks on which the callback runs.
+        """
+        for name in self.state_names:
+            setattr(self, name, deepcopy(state[name]))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Called at the start of `fit`. `logs` is empty."""

@@ -38,6 +38,8 @@ class EarlyStopping(MonitorCallback):
     Ranks: all; on equal logs, so that all ranks end at the same epoch, and hold the same best weights.
     """
 
+    state_names = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -25,6 +25,8 @@ class History(Callback):
     Ranks: all; equal on each of them.
     """
 
+    state_names = ("epoch", "history")
+
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}

@@ -106,12 +106,13 @@ def fit(
         listed = callback_list(
             self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
+        self.progress.initial_epoch = initial_epoch
         if start.verbose:
             self.comm.announce(listed.places())
         fit_loop(
             self,
             feed,
-            range(initial_epoch, epochs),
+            epochs,
             listed,
             Validation(self, start.feeds.get("validation "), validation_inputs, validation_freq, listed),
             partial(check_together, inputs=training, comm=self.comm),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from distfit.callbacks import CallbackList
@@ -20,7 +20,7 @@ Validate = Callable[[int], AggregatedLogs]
 def fit(
     model: Model,
     feed: Feed,
-    epochs: Iterable[int],
+    epochs: int,
     callbacks: CallbackList,
     validate: Validate,
     check_next: Callable[[int], None],
@@ -30,7 +30,7 @@ def fit(
     Args:
         model: what is trained.
         feed: its global batches.
-        epochs: their numbers.
+        epochs: the number behind the last one. The first is `Progress.initial_epoch`.
         callbacks: what is told of it.
         validate: returns the ``val_`` values of an epoch; nothing where it is not due.
         check_next: raises if the number of ranks that see another batch makes no sense.
@@ -42,7 +42,7 @@ def fit(
     model.progress.forget_gradients()
     logs: dict[str, object] = AggregatedLogs()
     callbacks.on_train_begin()
-    for epoch in epochs:
+    for epoch in range(model.progress.initial_epoch, epochs):  # of which on_train_begin may have decided
         callbacks.on_epoch_begin(epoch)
         trained = train_epoch(model, feed, epoch, callbacks, check_next)
         logs = combined(trained, validate(epoch))

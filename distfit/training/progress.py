@@ -12,6 +12,8 @@ class Progress:
     Attributes:
         seed: of everything random. Root's, on all ranks, from the first operation on.
         step: global batches since the start of training; untouched by `evaluate` and `predict`.
+        initial_epoch: the number of the first epoch of `fit`. A callback that restores an interrupted training sets it
+            in `on_train_begin`, beside the weights, with which it reaches all ranks.
         accumulated: global batches since the last update of the weights.
         weight: loss values in them, over all ranks.
         has_next: ranks that see another batch of the epoch; -1 before a step has told.
@@ -24,6 +26,7 @@ class Progress:
 
     seed: int
     step: int = 0
+    initial_epoch: int = 0
     accumulated: int = 0
     weight: float = 0.0
     has_next: int = 0

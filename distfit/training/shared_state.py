@@ -63,14 +63,16 @@ class SharedState:
         """
         model, progress, optimizer = self._model, self._model.progress, self._model.optimizer
         scalars = {} if optimizer is None else optimizer.scalars()
-        numbers = np.array([progress.seed, progress.step, *scalars.values()], np.float64)
+        numbers = np.array(
+            [progress.seed, progress.step, progress.initial_epoch, *scalars.values()], np.float64
+        )
         comm.transport.broadcast(numbers)
         comm.transport.broadcast(model.engine.parameters)
         for slot in {} if optimizer is None else optimizer.state().values():
             comm.transport.broadcast(slot)
-        progress.seed, progress.step = map(int, numbers[:2])
+        progress.seed, progress.step, progress.initial_epoch = map(int, numbers[:3])
         if optimizer is not None:
-            shared = dict(zip(scalars, numbers[2:].tolist(), strict=True))
+            shared = dict(zip(scalars, numbers[3:].tolist(), strict=True))
             optimizer.iterations = int(shared.pop("iterations"))
             optimizer.set_numbers(shared)
         if comm is model.comm:
