@@ -6,8 +6,14 @@ from distfit.callbacks.csv_logger import CSVLogger
 from distfit.callbacks.early_stopping import EarlyStopping
 from distfit.callbacks.history import History
 from distfit.callbacks.lambda_callback import LambdaCallback
+from distfit.callbacks.learning_rate_scheduler import LearningRateScheduler
+from distfit.callbacks.learning_rate_warmup import LearningRateWarmup
 from distfit.callbacks.model_checkpoint import ModelCheckpoint
 from distfit.callbacks.progbar_logger import ProgbarLogger
+from distfit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from distfit.callbacks.swap_ema_weights import SwapEMAWeights
+from distfit.callbacks.terminate_on_nan import TerminateOnNaN
+from distfit.callbacks.time_limit import TimeLimit
 
 __all__ = [
     "CSVLogger",
@@ -16,8 +22,14 @@ __all__ = [
     "EarlyStopping",
     "History",
     "LambdaCallback",
+    "LearningRateScheduler",
+    "LearningRateWarmup",
     "Logs",
     "ModelCheckpoint",
     "ProgbarLogger",
     "Ranks",
+    "ReduceLROnPlateau",
+    "SwapEMAWeights",
+    "TerminateOnNaN",
+    "TimeLimit",
 ]

@@ -48,6 +48,7 @@ class ModelCheckpoint(MonitorCallback):
     """
 
     ranks: Ranks = "root"
+    state_names = ("best", "_batches")
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class ModelCheckpoint(MonitorCallback):
             return True
         if np.ndim(value):
             warnings.warn(
-                f"the monitored {self.monitor.key!r} is no single number; the model is saved", stacklevel=4
+                f"the monitored {self.monitor!r} is no single number; the model is saved", stacklevel=4
             )
             return True
         if not self.improved(value, self.best):

@@ -87,8 +87,14 @@ class MonitorCallback(Callback):
         baseline: what has to be beaten, or None.
         min_delta: by how much a value has to be better.
 
+    Attributes:
+        monitor: the key, as text.
+        best: the best value so far, or None.
+
     Ranks: all, or root where a subclass writes files; the logs are equal on all ranks, and so are the decisions.
     """
+
+    reads_agreed_logs = True
 
     def __init__(
         self,
@@ -97,13 +103,14 @@ class MonitorCallback(Callback):
         baseline: float | None = None,
         min_delta: float = 0.0,
     ) -> None:
-        self.monitor = Monitor(monitor, mode, min_delta)
+        self.monitor = monitor
+        self._monitor = Monitor(monitor, mode, min_delta)
         self.best: Any = baseline
 
     def monitored(self, logs: Logs | None) -> Any:
         """Return the monitored value, or None and a warning."""
-        return self.monitor.value(logs, self.model)
+        return self._monitor.value(logs, self.model)
 
     def improved(self, value: Any, reference: Any) -> bool:
         """Say whether a value is better than another one."""
-        return self.monitor.improved(value, reference, self.model)
+        return self._monitor.improved(value, reference, self.model)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.small import line, regression
 
-from distfit import callbacks
+from distfit import Sequential, callbacks, optimizers
 from distfit.callbacks import Callback, CallbackList
 from distfit.callbacks.hooks import ALL_HOOKS
 from distfit.comm import Communicator
@@ -17,9 +17,11 @@ EXPORTED = [getattr(callbacks, name) for name in callbacks.__all__]
 CALLBACKS = [one for one in EXPORTED if inspect.isclass(one) and issubclass(one, Callback)]
 
 # The first arguments of those that need some.
-ARGUMENTS: dict[str, tuple[str, ...]] = {
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "CSVLogger": ("training.csv",),
+    "LearningRateScheduler": (lambda epoch, rate: rate / (epoch + 1),),
     "ModelCheckpoint": ("{epoch}.safetensors",),
+    "TimeLimit": ("1-00:00:00",),
 }
 
 
@@ -29,9 +31,14 @@ def callback(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     return request.param(*ARGUMENTS.get(request.param.__name__, ()))
 
 
+def model_with_averages() -> Sequential:
+    """Return a model whose optimizer keeps all that any callback asks for."""
+    return regression(Communicator.alone(), optimizer=optimizers.SGD(use_ema=True))
+
+
 def history(callback: Callback) -> dict[str, list[Any]]:
     """Fit a new model, and return its last two epochs' values."""
-    model = regression(Communicator.alone())
+    model = model_with_averages()
     model.fit(*line(), batch_size=4, epochs=2, verbose=0, validation_split=0.2, callbacks=[callback])
     return {key: values[-2:] for key, values in model.history.history.items()}
 
@@ -43,7 +50,7 @@ def test_a_callback_serves_two_fits_alike(callback: Callback, capsys: pytest.Cap
 
 @pytest.mark.parametrize("callback", CALLBACKS, indirect=True, ids=lambda cls: cls.__name__)
 def test_a_callback_bears_hooks_of_evaluate_and_predict_alone(callback: Callback) -> None:
-    model, (x, y) = regression(Communicator.alone()), line()
+    model, (x, y) = model_with_averages(), line()
     model.evaluate(x, y, verbose=0, callbacks=[callback])
     model.predict(x, verbose=0, callbacks=[callback])
 
