@@ -9,7 +9,8 @@ STAGE := $(PYTHON) tools/budget.py run
 SCRIPTS := .ci/run launch/local.sh launch/hosts.sh launch/slurm.sbatch
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train test check lint test-serial bench clean demo-environment test-environment
+.PHONY: help demo train test check lint test-serial test-engines bench clean demo-environment test-environment \
+	engines-environment
 
 help: ## say what can be made
 	@grep -hE '^[a-zA-Z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +44,9 @@ test-serial: test-environment ## run the tests of one rank
 test-%: test-environment ## test-4: run the tests of several ranks, with up to 4
 	@$(STAGE) "tests" $(BIN)/python tests/run_mpi.py -n $*
 
+test-engines: engines-environment ## run third parties' callbacks under distfit at 2 ranks
+	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 2 tests/third_party
+
 bench: test-environment ## measure what the README quotes
 	@$(BIN)/python -m benchmarks
 
@@ -54,3 +58,6 @@ demo-environment:
 
 test-environment:
 	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV) mpich,dev
+
+engines-environment:
+	@$(STAGE) "engines" $(PYTHON) tools/environment.py $(VENV) mpich,engines

@@ -7,6 +7,9 @@ pytest_plugins = ["mpi_meeting"]
 # Programs that made expected values, with libraries that the tests do without.
 collect_ignore_glob = ["*/reference/*"]
 
+# What needs the libraries of the extra `engines`: `make test-engines` names it.
+collect_ignore = ["third_party"]
+
 # Examples are a function of the test alone: ranks that drew different ones would take different paths. A
 # deadline, or a limit to the time that examples take to draw, would fail a test for what else the machine does.
 settings.register_profile(
