@@ -1,5 +1,6 @@
 """Callbacks: hooks into training, evaluation and prediction that say on which ranks they run."""
 
+from distfit.callbacks.aggregate import Weighted
 from distfit.callbacks.callback import Callback, Logs, Ranks
 from distfit.callbacks.callback_list import CallbackList
 from distfit.callbacks.csv_logger import CSVLogger
@@ -9,6 +10,7 @@ from distfit.callbacks.lambda_callback import LambdaCallback
 from distfit.callbacks.learning_rate_scheduler import LearningRateScheduler
 from distfit.callbacks.learning_rate_warmup import LearningRateWarmup
 from distfit.callbacks.model_checkpoint import ModelCheckpoint
+from distfit.callbacks.placement import on_all, on_local_root, on_root
 from distfit.callbacks.progbar_logger import ProgbarLogger
 from distfit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from distfit.callbacks.swap_ema_weights import SwapEMAWeights
@@ -32,4 +34,8 @@ __all__ = [
     "SwapEMAWeights",
     "TerminateOnNaN",
     "TimeLimit",
+    "Weighted",
+    "on_all",
+    "on_local_root",
+    "on_root",
 ]

@@ -18,13 +18,15 @@ class Callback:
             were one process: while its hook runs, `self.model` evaluates and predicts on that rank alone. What a
             callback decides (stops training, sets the learning rate or weights, adds keys to `logs`, raises) holds on
             every rank, wherever it ran.
+        reads_agreed_logs: whether the ranks agree on the logs before the hooks of this callback, even where the one
+            before it runs on all ranks, too: for what records values or decides by them.
         state_names: the attributes that say how far the callback has come; see `get_state`.
         params: ``verbose``, ``epochs``, ``steps`` and ``batch_size`` of the call of `fit`, `evaluate` or `predict`.
         model: the model that is trained.
 
-    What `logs` holds is aggregated over all ranks, and equal on each of them. A callback that runs on all ranks and
-    adds to them gives equal values on all; what only one rank knows, such as the time on its clock, a callback on root
-    adds.
+    What `logs` holds is aggregated over all ranks, and equal on each of them. What a callback adds to them, or changes
+    in them, is root's value on all ranks, as soon as the ranks have agreed: behind each run of neighbours with equal
+    `ranks`.
 
     Example:
         >>> import numpy as np
@@ -42,6 +44,7 @@ class Callback:
     """
 
     ranks: Ranks = "all"
+    reads_agreed_logs: ClassVar[bool] = False
     state_names: ClassVar[tuple[str, ...]] = ()
     params: dict[str, Any] | None = None
     _model: Any = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 from distfit.callbacks.callback import Logs
+from distfit.callbacks.dispatch import Dispatch, dispatch_of
 from distfit.callbacks.effects import Effects
 from distfit.callbacks.history import History
-from distfit.callbacks.hooks import ALL_HOOKS, Hook, overridden, ranks_of, runs
-from distfit.callbacks.logs import AggregatedLogs, aggregate
+from distfit.callbacks.hooks import ALL_HOOKS
+from distfit.callbacks.placement import Placed, flattened
 from distfit.callbacks.progbar_logger import ProgbarLogger
+from distfit.callbacks.roster import Roster
 from distfit.comm import Communicator
 
 
@@ -19,13 +22,14 @@ class CallbackList:
 
     `fit` makes one; a custom loop drives its own. In epoch, train, test and predict hooks the ranks agree after each
     run of neighbours with equal `ranks`, so that a later callback sees, or after an error does not run, exactly what it
-    would in one process. In batch hooks they agree once, at the end.
+    would in one process. In batch hooks they agree once, at the end; and once more before a callback on all ranks that
+    stands behind one that is not.
 
-    Why no rank waits in vain: which hooks exist is read once at the start, and is equal on all ranks, so that all know
-    how many agreements follow. A hook that raises leaves through `Communicator.guard`, which joins the next of them.
+    `on_train_begin`, and `on_test_begin` and `on_predict_begin` outside of training, begin with an agreement on the
+    callbacks themselves: all ranks have the same ones, in the same order. A callback that root alone has runs on root.
 
     Args:
-        callbacks: a callback, or lists of them.
+        callbacks: a callback, or lists of them. `on_root`, `on_all` and `on_local_root` say where one runs.
         add_history: whether a `History` is added, behind the others.
         add_progbar: whether a `ProgbarLogger` is added, unless there is one.
         model: the model that is trained.
@@ -60,32 +64,46 @@ class CallbackList:
         comm: Communicator | None = None,
         **params: Any,
     ) -> None:
-        self.callbacks: list[Any] = list(_flattened(callbacks))
-        self.params = params
+        self._placed: list[Placed] = []
+        self.params: dict[str, Any] = {}
         self.model: Any = None
-        self._effects = Effects(None)
         self._comm = comm
-        self._add_defaults(add_history, add_progbar)
-        self._read_hooks()
+        self._effects = Effects(None)
+        self._in_training = False
+        self.append(callbacks)
+        if add_history and not self._has(History):
+            self.append(History())
+        if add_progbar and not self._has(ProgbarLogger):
+            self.append(ProgbarLogger())
         if model is not None:
             self.set_model(model)
         if params:
             self.set_params(params)
 
-    def _add_defaults(self, add_history: bool, add_progbar: bool) -> None:
-        if add_history and not any(isinstance(c, History) for c in self.callbacks):
-            self.callbacks.append(History())
-        if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
-            self.callbacks.append(ProgbarLogger())
+    @property
+    def callbacks(self) -> list[Any]:
+        """The callbacks, in the order in which they are called."""
+        return [placed.callback for placed in self._placed]
 
-    def append(self, callback: Any) -> None:
-        """Add a callback at the end."""
-        self.callbacks.append(callback)
-        if self.model is not None:
-            callback.set_model(self.model)
-        if self.params:
-            callback.set_params(self.params)
-        self._read_hooks()
+    def __iter__(self) -> Iterator[Placed]:
+        """Yield the callbacks with where they run: a list within a list is its callbacks."""
+        return iter(self._placed)
+
+    def _has(self, kind: type) -> bool:
+        return any(isinstance(callback, kind) for callback in self.callbacks)
+
+    def append(self, callbacks: Any) -> None:
+        """Add a callback, or lists of them, at the end.
+
+        Ranks: local; the next beginning agrees on it.
+        """
+        for placed in flattened(callbacks):
+            self._placed.append(placed)
+            if self.model is not None:
+                placed.callback.set_model(self.model)
+            if self.params:
+                placed.callback.set_params(self.params)
+        self._read_again()
 
     def set_model(self, model: Any) -> None:
         """Give all callbacks the model."""
@@ -93,14 +111,14 @@ class CallbackList:
         self._effects = Effects(model)
         for callback in self.callbacks:
             callback.set_model(model)
-        self._read_hooks()
+        self._read_again()
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Give all callbacks the parameters of the call."""
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
-        self._read_hooks()  # which of them a callback has may follow from the parameters
+        self._read_again()
 
     @property
     def comm(self) -> Communicator:
@@ -111,72 +129,55 @@ class CallbackList:
 
     def places(self) -> str:
         """Return which callback runs where, on one line."""
-        words = {"all": "on all ranks", "root": "on root", "local_root": "once on each node"}
-        by_place: dict[str, list[str]] = {}
-        for callback in self.callbacks:
-            by_place.setdefault(words[ranks_of(callback)], []).append(type(callback).__name__)
-        return "; ".join(f"{', '.join(names)} {place}" for place, names in by_place.items())
+        return self._roster.places()
 
     def has_hook(self, name: str) -> bool:
         """Say whether any callback, on whichever rank, has this hook."""
-        return bool(self._hooks[name])
+        return self._dispatches[name] is not None
 
-    def _read_hooks(self) -> None:
-        self._hooks: dict[str, list[Hook]] = {hook: overridden(self.callbacks, hook) for hook in ALL_HOOKS}
+    # -- which hooks there are, and how they are called ---------------------------------------------------------------
 
-    # -- dispatch -----------------------------------------------------------------------------------------------------
+    @functools.cached_property
+    def _roster(self) -> Roster:
+        """The callbacks and the hooks that they have; of all ranks, once these have agreed."""
+        return Roster(self._placed)
+
+    @functools.cached_property
+    def _dispatches(self) -> dict[str, Dispatch | None]:
+        comm = self.comm.current
+        return {name: dispatch_of(name, self._roster.hooks(name), comm, self._effects) for name in ALL_HOOKS}
+
+    def _read_again(self) -> None:
+        """Let the hooks be read when they are next needed: they may follow from the model or the parameters."""
+        vars(self).pop("_roster", None)
+        vars(self).pop("_dispatches", None)
+
+    def _begin(self) -> None:
+        """Read the hooks, and agree on them with the other ranks."""
+        self._read_again()
+        comm = self.comm.current
+        with comm.guard():
+            self._roster.agree(comm)
 
     def _phase(self, name: str, *arguments: Any, logs: Logs | None) -> None:
-        """Run the hooks of an epoch or a whole call: an agreement after each run of neighbours with equal ranks."""
-        if not self._hooks[name]:
-            return
-        comm = self.comm.current
-        with comm.guard():
-            logs = aggregate(logs, comm, name)
-            for ranks, hooks in runs(self._hooks[name]):
-                self._effects.note()
-                added = self._run(hooks, arguments, logs, is_all=ranks == "all")
-                self._effects.settle(comm, name, logs, added)
-
-    def _batch(self, name: str, batch: int, logs: Logs | None, *, agree: bool) -> None:
-        """Run the hooks of a batch, and agree once behind them all."""
-        comm = self.comm.current
-        hooks = self._hooks[name]
-        with comm.guard():
-            logs = aggregate(logs, comm, name)
-            self._effects.note()
-            added: Logs = {}
-            for ranks, neighbours in runs(hooks):
-                seen = logs if ranks == "all" else AggregatedLogs({**logs, **added})
-                added.update(self._run(neighbours, (batch,), seen, is_all=ranks == "all"))
-            if agree or any(hook.ranks != "all" for hook in hooks):
-                self._effects.settle(comm, name, logs, added)
-
-    def _run(self, hooks: list[Hook], arguments: tuple[Any, ...], logs: Logs, *, is_all: bool) -> Logs:
-        """Run hooks of equal ranks, if this is one of them; return what they added to the logs or changed in them."""
-        if is_all:
-            for hook in hooks:
-                hook.call(*arguments, logs)
-            return {}
-        if not self.comm.current.is_among(hooks[0].ranks):
-            return {}
-        own = AggregatedLogs(logs)
-        for hook in hooks:
-            # A hook that not all ranks run works alone: no collective in it can wait for the others.
-            with self.comm.solo(hook.name):
-                hook.call(*arguments, own)
-        return {key: value for key, value in own.items() if key not in logs or logs[key] is not value}
+        dispatch = self._dispatches[name]
+        if dispatch is not None:
+            dispatch.phase(arguments, logs)
 
     # -- the hooks ----------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Training begins: also the moment at which the callbacks' hooks are read."""
-        self._read_hooks()
+        """Training begins: the moment at which the callbacks' hooks are read, and agreed on."""
+        self._begin()
+        self._in_training = True
+        if self.params.get("verbose"):
+            self.comm.announce(self.places())
         self._phase("on_train_begin", logs=logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Training has ended."""
         self._phase("on_train_end", logs=logs)
+        self._in_training = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """An epoch begins."""
@@ -188,6 +189,8 @@ class CallbackList:
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """An evaluation begins."""
+        if not self._in_training:
+            self._begin()
         self._phase("on_test_begin", logs=logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
@@ -196,6 +199,8 @@ class CallbackList:
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """A prediction begins."""
+        if not self._in_training:
+            self._begin()
         self._phase("on_predict_begin", logs=logs)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
@@ -206,46 +211,40 @@ class CallbackList:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """A training batch begins."""
-        if self._hooks["on_train_batch_begin"]:
-            self._batch("on_train_batch_begin", batch, logs, agree=False)
+        dispatch = self._dispatches["on_train_batch_begin"]
+        if dispatch is not None:
+            dispatch.batch(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """A training batch has ended."""
-        if self._hooks["on_train_batch_end"]:
-            self._batch("on_train_batch_end", batch, logs, agree=True)
+        dispatch = self._dispatches["on_train_batch_end"]
+        if dispatch is not None:
+            dispatch.batch(batch, logs)
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of an evaluation begins."""
-        if self._hooks["on_test_batch_begin"]:
-            self._batch("on_test_batch_begin", batch, logs, agree=False)
+        dispatch = self._dispatches["on_test_batch_begin"]
+        if dispatch is not None:
+            dispatch.batch(batch, logs)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of an evaluation has ended."""
-        if self._hooks["on_test_batch_end"]:
-            self._batch("on_test_batch_end", batch, logs, agree=True)
+        dispatch = self._dispatches["on_test_batch_end"]
+        if dispatch is not None:
+            dispatch.batch(batch, logs)
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of a prediction begins."""
-        if self._hooks["on_predict_batch_begin"]:
-            self._batch("on_predict_batch_begin", batch, logs, agree=False)
+        dispatch = self._dispatches["on_predict_batch_begin"]
+        if dispatch is not None:
+            dispatch.batch(batch, logs)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of a prediction has ended."""
-        if self._hooks["on_predict_batch_end"]:
-            self._batch("on_predict_batch_end", batch, logs, agree=True)
+        dispatch = self._dispatches["on_predict_batch_end"]
+        if dispatch is not None:
+            dispatch.batch(batch, logs)
 
     # Keras's older names.
     on_batch_begin = on_train_batch_begin
     on_batch_end = on_train_batch_end
-
-
-def _flattened(callbacks: Any) -> Iterable[Any]:
-    if callbacks is None:
-        return
-    if isinstance(callbacks, CallbackList):
-        yield from callbacks.callbacks
-    elif isinstance(callbacks, (list, tuple)):
-        for callback in callbacks:
-            yield from _flattened(callback)
-    else:
-        yield callbacks

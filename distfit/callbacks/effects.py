@@ -7,23 +7,22 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from distfit.callbacks.callback import Logs
-from distfit.comm import Communicator, Phase, key_of, pack, signals, unpack
+from distfit.callbacks.log_changes import LogChanges
+from distfit.callbacks.optimizer_numbers import HasNumbers, RootNumbers
+from distfit.comm import Communicator, Phase, key_of, signals
 
-_NUMBERS, _LOGS = 1, 2
+_FLAGS = ("stop_training", "stop_evaluating", "stop_predicting")
+_HEAD = len(_FLAGS) + 1  # and whether a rank wrote weights
 
 
-class SharedState(Protocol):
+class SharedState(HasNumbers, Protocol):
     """What a model's ranks hold equal copies of; see `distfit.training.shared_state`."""
+
+    root_numbers: RootNumbers
 
     @property
     def version(self) -> int:
         """A number that grows whenever a user writes a weight."""
-
-    def numbers(self) -> dict[str, float]:
-        """Return the optimizer's numbers that callbacks may change."""
-
-    def set_numbers(self, numbers: dict[str, float]) -> None:
-        """Set what `numbers` returned."""
 
     def broadcast(self, comm: Communicator) -> None:
         """Continue from root's copy."""
@@ -41,6 +40,9 @@ class Nothing:
 
     version = 0
 
+    def __init__(self) -> None:
+        self.root_numbers = RootNumbers(self)
+
     def numbers(self) -> dict[str, float]:
         """There are none."""
         return {}
@@ -50,9 +52,6 @@ class Nothing:
 
     def broadcast(self, comm: Communicator) -> None:
         """There is nothing to send."""
-
-
-_FLAGS = ("stop_training", "stop_evaluating", "stop_predicting")
 
 
 class Effects:
@@ -65,57 +64,65 @@ class Effects:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._shared: SharedState = model.shared_state if isinstance(model, Shared) else Nothing()
-        self.note()
+        self._version = 0
+        self._common: dict[str, float] = {}
 
     def note(self) -> None:
         """Note what hooks may change, before they run.
 
         Ranks: local.
         """
-        self._version, self._numbers = self._shared.version, self._shared.numbers()
+        self._version = self._shared.version
+        self.note_common()
 
-    def settle(self, comm: Communicator, hook: str, logs: Logs, root_logs: Logs) -> None:
+    def note_common(self) -> None:
+        """Note the numbers that should be equal on all ranks: behind hooks that ran on all, and before others.
+
+        Ranks: local.
+        """
+        self._common = self._shared.numbers()
+
+    def settle(self, comm: Communicator, hook: str, logs: Logs, changes: LogChanges) -> None:
         """Agree on what hooks did, and make it hold here.
 
-        Stop flags hold if any rank set one. The optimizer's numbers, the weights, and keys of the logs are root's: what
-        a callback did to them on other ranks alone is undone.
+        Stop flags hold if any rank set one. The optimizer's numbers, the weights, and changes of the logs are root's:
+        what a callback did to them on other ranks alone is undone.
 
         Args:
             comm: the ranks.
             hook: which hooks have run.
-            logs: gets root's new or changed keys.
-            root_logs: on root, those keys, if there are any.
+            logs: gets root's changes.
+            changes: what the hooks did to the logs here.
 
         Raises:
             RemoteError: if a hook raised on another rank.
-            TypeError: on all ranks, if root's keys have values that cannot be sent.
+            TypeError: on all ranks, if root's changes of the logs cannot be sent.
 
         Ranks: every rank; one small message, and root's weights or logs if they changed.
         """
-        numbers = self._shared.numbers()
-        changed = _NUMBERS * (numbers != self._numbers) | _LOGS * bool(root_logs)
-        packed = pack(
-            root_logs
+        shared, numbers = self._shared, self._shared.root_numbers
+        flags = [float(getattr(self._model, flag, False)) for flag in _FLAGS]
+        flags[0] = max(flags[0], float(signals.stop_requested()))
+        wrote = float(shared.version != self._version)
+        payload = [*flags, wrote, *numbers.offer(comm, self._common), *changes.offer(comm)]
+        packed = changes.packed(
+            comm
         )  # before the agreement: what cannot be sent is an error of this rank, for all
-        flags = [bool(getattr(self._model, flag, False)) for flag in _FLAGS]
-        flags[0] |= signals.stop_requested()
-        wrote = self._shared.version != self._version
-        of_root = comm.of_root(np.array(list(numbers.values())))
-        payload = np.array([*flags, wrote, *of_root], np.float64)
-        agreed = comm.agreement.agree(Phase.HOOKS, payload, key=key_of(hook), name=hook, changed=changed)
-        stop_training, stop_evaluating, stop_predicting, ranks_that_wrote, *root_numbers = (
-            agreed.sums.tolist()
+        agreed = comm.agreement.agree(
+            Phase.HOOKS, np.array(payload), key=key_of(hook), name=hook, changed=changes.are_new
         )
-        self._raise_flags(stop_training, stop_evaluating, stop_predicting)
+        sums = agreed.sums.tolist()
+        of_numbers = slice(_HEAD, _HEAD + numbers.length)
+        of_logs = sums[of_numbers.stop :]
         # What follows was announced to all ranks, and none of it can fail on one of them alone.
-        if ranks_that_wrote:
-            self._shared.broadcast(comm)
-        if agreed.changed & _LOGS:
-            logs.update(unpack(comm.transport.broadcast_bytes(packed)))
-        if agreed.changed & _NUMBERS or numbers != self._numbers:
-            self._shared.set_numbers(dict(zip(numbers, root_numbers, strict=True)))
-
-    def _raise_flags(self, *raised: float) -> None:
-        for flag, value in zip(_FLAGS, raised, strict=True):
-            if value and self._model is not None:
+        if sums[_HEAD - 1]:
+            shared.broadcast(comm)
+        if changes.are_sent(of_logs, root_has_new=bool(agreed.changed)):
+            changes.take_packed(comm.transport.broadcast_bytes(packed), logs)
+        else:
+            changes.take(of_logs, logs)
+        numbers.take(sums[of_numbers])
+        for flag, raised in zip(_FLAGS, sums, strict=False):
+            if raised and self._model is not None:
                 setattr(self._model, flag, True)
+        numbers.warn(comm, hook)

@@ -25,6 +25,7 @@ class History(Callback):
     Ranks: all; equal on each of them.
     """
 
+    reads_agreed_logs = True
     state_names = ("epoch", "history")
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Which hooks a callback has: a hook that it does not override costs nothing."""
+"""Which hooks a callback has: one that it does not override costs nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ BATCH_HOOKS = (
 ALL_HOOKS = PHASE_HOOKS + BATCH_HOOKS
 
 _ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+_KERAS = ("keras", "tf_keras", "tensorflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,52 +30,47 @@ class Hook:
         call: the bound method.
         ranks: where it runs.
         name: of callback and hook, for messages: ``"EarlyStopping.on_epoch_end"``.
+        reads_agreed_logs: see `Callback`.
     """
 
     call: Callable[..., None]
     ranks: Ranks
     name: str
+    reads_agreed_logs: bool = False
 
 
-def ranks_of(callback: Any) -> Ranks:
-    """Return where a callback's hooks run: on root, for what is no callback of distfit.
+def hook_of(callback: Any, hook: str) -> Callable[..., None] | None:
+    """Return the method to call for a hook, or None where it would do nothing.
 
-    Raises:
-        ValueError: for another word than the three.
+    A callback overrides a hook by its class, by an attribute of the object, or by the hook's older name
+    (``on_batch_end``). What it inherits from distfit's or Keras's `Callback` does nothing.
     """
-    ranks: Ranks = callback.ranks if isinstance(callback, Callback) else "root"
-    if ranks not in ("all", "root", "local_root"):
-        raise ValueError(
-            f"{type(callback).__name__}.ranks is one of 'all', 'root' and 'local_root'. Received: {ranks!r}"
-        )
-    return ranks
+    alias = _ALIASES.get(hook, hook)
+    if _overrides(callback, hook) or _overrides(callback, alias) or _declares(callback, hook):
+        return _method(callback, hook) or _method(callback, alias)
+    return None
 
 
-def overridden(callbacks: list[Any], hook: str) -> list[Hook]:
-    """Return the hooks of that name which do something, in the callbacks' order."""
-    return [
-        Hook(getattr(callback, hook), ranks_of(callback), f"{type(callback).__name__}.{hook}")
-        for callback in callbacks
-        if _overrides(callback, hook)
-    ]
+def _method(callback: Any, name: str) -> Callable[..., None] | None:
+    method = getattr(callback, name, None)
+    return method if callable(method) else None
 
 
-def runs(hooks: list[Hook]) -> list[tuple[Ranks, list[Hook]]]:
-    """Divide hooks into runs of neighbours with equal ranks."""
-    divided: list[tuple[Ranks, list[Hook]]] = []
-    for hook in hooks:
-        if divided and divided[-1][0] == hook.ranks:
-            divided[-1][1].append(hook)
-        else:
-            divided.append((hook.ranks, [hook]))
-    return divided
+def _overrides(callback: Any, name: str) -> bool:
+    """Say whether anything but a base of callbacks gives the object this method."""
+    if name not in getattr(callback, "__dict__", ()):
+        definer = next((cls for cls in type(callback).__mro__ if name in vars(cls)), None)
+        if definer is not None and _is_base(definer):
+            return False
+    return _method(callback, name) is not None
 
 
-def _overrides(callback: Any, hook: str) -> bool:
-    """Say whether calling the hook does more than nothing: by its class, by an attribute of the object, by an alias."""
-    if not isinstance(callback, Callback):
-        return callable(getattr(callback, hook, None))
-    for name in (hook, _ALIASES.get(hook, hook)):
-        if name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name):
-            return True
-    return False
+def _is_base(cls: type) -> bool:
+    return cls is Callback or (cls.__name__ == "Callback" and cls.__module__.partition(".")[0] in _KERAS)
+
+
+def _declares(callback: Any, hook: str) -> bool:
+    """Say whether a callback of Keras's, such as tqdm's, announces batch hooks that it makes later."""
+    phase = hook.split("_")[1]
+    declaration = getattr(callback, f"_implements_{phase}_batch_hooks", None)
+    return hook in BATCH_HOOKS and callable(declaration) and bool(declaration())

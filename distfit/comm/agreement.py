@@ -13,15 +13,17 @@ import numpy as np
 
 from distfit.comm import failure, phase, signals
 from distfit.comm.call_site import call_site
+from distfit.comm.fingerprint import all_equal
 from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase
 from distfit.comm.transport import Transport
 from distfit.errors import RankLeft, RanksDiverged
 
-# The header: each number is summed over all ranks, those marked * over the active ones alone.
+# The header: each number is summed over all ranks, those marked * over the active ones alone. A number and its square
+# tell whether it was equal on all of them; see `all_equal`.
 FAILED = 0  # ranks that raised
 ACTIVE = 1  # ranks that know what the message is about; one without rows does not
-PHASE, PHASE_SQUARED = 2, 3  # * equal on all of them if size * sum of squares == square of sum
+PHASE, PHASE_SQUARED = 2, 3  # * where in the program
 KEY, KEY_SQUARED = 4, 5  # * which layer, operation or hook; compared in the same way
 LENGTH, LENGTH_SQUARED = 6, 7  # * of the payload
 STOP = 8  # ranks that want training to end
@@ -126,9 +128,9 @@ class Agreement:
         if active == 0:
             return Agreed(None, 0, _NOTHING, header[STOP] > 0, int(header[HAS_NEXT]), int(header[CHANGED]))
         if not (
-            _all_equal(active, header[PHASE], header[PHASE_SQUARED])
-            and _all_equal(active, header[KEY], header[KEY_SQUARED])
-            and _all_equal(active, header[LENGTH], header[LENGTH_SQUARED])
+            all_equal((active, header[PHASE], header[PHASE_SQUARED]))
+            and all_equal((active, header[KEY], header[KEY_SQUARED]))
+            and all_equal((active, header[LENGTH], header[LENGTH_SQUARED]))
             and self._suits_idle_ranks(header)
         ):
             self._raise_divergence(at, key, name)
@@ -231,10 +233,6 @@ class Agreement:
             )
         failure.mark_agreed(error, self)
         raise error
-
-
-def _all_equal(count: float, total: float, squares: float) -> bool:
-    return count * squares == total * total
 
 
 def _ranks(ranks: list[int]) -> str:

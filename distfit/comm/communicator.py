@@ -92,6 +92,11 @@ class Communicator:
         """True on rank 0."""
         return self.rank == 0
 
+    @property
+    def is_alone(self) -> bool:
+        """True where there are no other ranks, so that there is nothing to agree on."""
+        return self.size == 1
+
     @functools.cached_property
     def agreement(self) -> Agreement:
         """The group's small messages. The first use joins all ranks: it divides the cores of each node among them."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distfit.callbacks import CallbackList, History
-from distfit.callbacks.logs import AggregatedLogs
 from distfit.data import Inputs, read_inputs, split_validation
 from distfit.training.evaluate_loop import evaluate as evaluate_loop
 from distfit.training.feeds import Batching, check_together
@@ -99,7 +98,6 @@ def fit(
             self,
             {"": (training, batching), "validation ": (validation_inputs, validation_batching)},
             settings,
-            callbacks,
             verbose,
         )
         feed = start.feeds[""]
@@ -107,8 +105,6 @@ def fit(
             self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
         self.progress.initial_epoch = initial_epoch
-        if start.verbose:
-            self.comm.announce(listed.places())
         fit_loop(
             self,
             feed,
@@ -154,7 +150,7 @@ def evaluate(
     with self.comm.operation("evaluate"):
         self.compiled  # noqa: B018 - raises before compile
         inputs = read_inputs(x, y, sample_weight)
-        start = begin(self, {"": (inputs, Batching(batch_size, steps))}, {}, callbacks, verbose)
+        start = begin(self, {"": (inputs, Batching(batch_size, steps))}, {}, verbose)
         feed = start.feeds[""]
         listed = callback_list(
             self,
@@ -165,10 +161,10 @@ def evaluate(
             steps=feed.steps,
             batch_size=batch_size,
         )
-        logs = evaluate_loop(
+        scores = evaluate_loop(
             self, feed, listed, partial(check_together, inputs=inputs, comm=self.comm.current)
         )
-    return as_keras_returns(logs, return_dict=return_dict)
+    return as_keras_returns(scores.results(), return_dict=return_dict)
 
 
 def predict(
@@ -212,7 +208,6 @@ def predict(
             self,
             {"": (inputs, Batching(batch_size, steps))},
             {"gather and out": (gather, out is not None, isinstance(out, np.memmap))},
-            callbacks,
             verbose,
         )
         feed = start.feeds[""]
@@ -241,9 +236,9 @@ def callback_list(
     )
 
 
-def as_keras_returns(logs: AggregatedLogs, *, return_dict: bool) -> Any:
+def as_keras_returns(results: dict[str, Any], *, return_dict: bool) -> Any:
     """Return log values in the form of Keras: a dict, the one value, or a list of them."""
     if return_dict:
-        return dict(logs)
-    values = list(logs.values())
+        return results
+    values = list(results.values())
     return values[0] if len(values) == 1 else values

@@ -6,22 +6,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from distfit.callbacks import CallbackList
-from distfit.callbacks.logs import AggregatedLogs
 from distfit.data import Feed
 from distfit.training.feeds import check_any
+from distfit.training.scores import Scores
 from distfit.training.step import test_step
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
 
 
-def evaluate(
-    model: Model, feed: Feed, callbacks: CallbackList, check_next: Callable[[int], None]
-) -> AggregatedLogs:
+def evaluate(model: Model, feed: Feed, callbacks: CallbackList, check_next: Callable[[int], None]) -> Scores:
     """Evaluate each global batch once, with metrics of its own: those of a training under way are not touched.
 
     Returns:
-        The metrics over all rows of all ranks.
+        The metrics over all rows of all ranks, finished.
 
     Ranks: every rank of `model.comm.current`; one small message a batch, and two more.
     """
@@ -45,6 +43,5 @@ def evaluate(
         if model.stop_evaluating:
             break
     scores.finish(comm)
-    logs = scores.results()
-    callbacks.on_test_end(logs)
-    return logs
+    callbacks.on_test_end(scores.epoch_logs())
+    return scores

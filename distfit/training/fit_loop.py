@@ -87,7 +87,7 @@ def train_epoch(
         comm.reach("the rest of the accumulated gradients")
         apply_gradients(model, comm)
     model.scores.finish(comm)
-    return combined(logs, model.scores.results())
+    return combined(logs, model.scores.epoch_logs())
 
 
 def fetch_and_train(model: Model, feed: Feed) -> dict[str, object]:

@@ -48,10 +48,9 @@ def train_on_batch(
         feed = begin(self, {"": (inputs, Batching(steps=1, training=True))}, {}).feeds[""]
         self.reset_metrics()
         feed.begin(0)
-        logs = self.train_step(feed.fetch(self.progress.step))
+        self.train_step(feed.fetch(self.progress.step))
         self.scores.finish(self.comm)
-        logs = self.scores.results()
-    return as_keras_returns(logs, return_dict=return_dict)
+    return as_keras_returns(self.scores.results(), return_dict=return_dict)
 
 
 def test_on_batch(
@@ -72,8 +71,8 @@ def test_on_batch(
         self.compiled  # noqa: B018 - raises before compile
         inputs = read_inputs(x, y, sample_weight)
         feed = begin(self, {"": (inputs, Batching(steps=1))}, {}).feeds[""]
-        logs = evaluate_loop(self, feed, CallbackList(model=self), lambda has_next: None)  # noqa: ARG005
-    return as_keras_returns(logs, return_dict=return_dict)
+        scores = evaluate_loop(self, feed, CallbackList(model=self), lambda has_next: None)  # noqa: ARG005
+    return as_keras_returns(scores.results(), return_dict=return_dict)
 
 
 def predict_on_batch(self: Model, x: Any) -> Any:

@@ -101,16 +101,23 @@ class Scores:
         ]
 
     def logs(self) -> AggregatedLogs:
-        """Return the values so far, of the metrics that steps carry."""
-        results = {metric.name: self._result(metric, places) for metric, _, places in self._riding}
-        return AggregatedLogs(loss=self._loss(), **results)
+        """Return the values so far as batch hooks see them: of the metrics that steps carry."""
+        return AggregatedLogs.of(self._so_far())
 
-    def results(self) -> AggregatedLogs:
+    def epoch_logs(self) -> AggregatedLogs:
+        """Return all values as the hooks of an epoch see them; to be called after `finish`."""
+        return AggregatedLogs.of(self.results())
+
+    def results(self) -> dict[str, Any]:
         """Return all values, in the order of compile; to be called after `finish`."""
-        known = dict(self.logs())
+        known = self._so_far()
         for (metric, _), state in zip(self._late, self._late_states, strict=True):
             known[metric.name] = metric.compute(state)
-        return AggregatedLogs({name: known[name] for name in ["loss", *(m.name for m, _ in self._metrics)]})
+        return {name: known[name] for name in ["loss", *(m.name for m, _ in self._metrics)]}
+
+    def _so_far(self) -> dict[str, Any]:
+        results = {metric.name: self._result(metric, places) for metric, _, places in self._riding}
+        return {"loss": self._loss(), **results}
 
     def _loss(self) -> float:
         return float(self._sums[LOSS] / self._sums[WEIGHT]) if self._sums[WEIGHT] else 0.0

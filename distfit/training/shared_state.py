@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from distfit.callbacks.optimizer_numbers import RootNumbers
 from distfit.comm import Communicator, Phase, key_of
 
 if TYPE_CHECKING:
@@ -13,11 +14,16 @@ if TYPE_CHECKING:
 
 
 class SharedState:
-    """A model's weights and layer state, its optimizer's arrays and numbers, its seed and its count of steps."""
+    """A model's weights and layer state, its optimizer's arrays and numbers, its seed and its count of steps.
+
+    Attributes:
+        root_numbers: lets root's learning rate hold on all ranks.
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._agreed_version = -1
+        self.root_numbers = RootNumbers(self)
 
     @property
     def version(self) -> int:

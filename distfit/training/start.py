@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distfit.callbacks import CallbackList
 from distfit.comm import Communicator
 from distfit.data import Feed, Inputs
 from distfit.errors import DataMismatch, ModelTorn
@@ -52,7 +51,6 @@ def begin(
     model: Model,
     data: dict[str, tuple[Inputs | None, Batching]],
     settings: dict[str, object],
-    callbacks: Any = None,
     verbose: Any = 0,
 ) -> Start:
     """Begin an operation: check what can be checked alone, agree with the others, and cut the data into batches.
@@ -61,7 +59,6 @@ def begin(
         model: the model.
         data: data sets and how they are cut, by name; the first one tells the shape of the model's input.
         settings: arguments that have to be equal on all ranks, by name.
-        callbacks: the user's, which have to be of the same classes on all ranks.
         verbose: as in `fit`; root's holds for all ranks.
 
     Raises:
@@ -78,7 +75,6 @@ def begin(
             model.prepare(inputs.source.row_shapes())
     settings = {
         **settings,
-        "the callbacks": CallbackList(callbacks).places(),
         "what compile was given": model.describe_compiled(),
         **{f"{name}batch_size and steps": batching for name, (_, batching) in present.items()},
     }
@@ -151,8 +147,7 @@ def _compare(root: Description, other: Description, rank: int) -> None:
         if here != there:
             raise DataMismatch(
                 f"ranks differ in {name}:\n    rank 0 has {_short(here)}\n    rank {rank} has {_short(there)}\nAll"
-                " ranks have to be given the same. Data of which each rank holds its own part go into data.LocalPart;"
-                " a callback for root alone has ranks = 'root'"
+                " ranks have to be given the same. Data of which each rank holds its own part go into data.LocalPart"
             )
 
 

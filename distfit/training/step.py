@@ -48,7 +48,7 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     Ranks: every rank; one small message, one reduction of the gradients, two more messages for each batch
         normalization.
     """
-    comm, progress = model.comm, model.progress
+    comm, progress, root_numbers = model.comm, model.progress, model.shared_state.root_numbers
     if progress.accumulated == 0:
         model.engine.begin_gradients()
 
@@ -58,18 +58,22 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
         measurements = measured(model, scores, batch, evaluated)
         if not progress.numbers_may_differ:
             return measurements
-        return np.concatenate([measurements, root_numbers(model, comm)])
+        return np.concatenate([measurements, root_numbers.offer(comm)])
 
     if signals.stop_requested():
         model.stop_training = True
     agreed = agree_on_step(model, comm, batch, measure, TRAINING)
     progress.weight += scores.absorb(agreed.sums[: scores.length])
-    adopt_numbers(model, agreed.sums[scores.length :])
+    if (
+        agreed.sums.size > scores.length
+    ):  # a callback's hook before the batch may have drawn another rate on each rank
+        root_numbers.take(agreed.sums[scores.length :].tolist())
     progress.has_next = agreed.has_next
     progress.accumulated += 1
     progress.step += 1
     if progress.accumulated == model.compiled.gradient_accumulation_steps:
         apply_gradients(model, comm)
+    root_numbers.warn(comm, "a hook before a batch")
     return scores.logs() if progress.logs_are_read else AggregatedLogs()
 
 
@@ -127,24 +131,6 @@ def agree_on_step(
     if agreed.stop:
         setattr(model, kind.stop_flag, True)
     return agreed
-
-
-def root_numbers(model: Model, comm: Communicator) -> np.ndarray:
-    """Return the optimizer's numbers on root, behind a one; zeros of that length elsewhere."""
-    numbers = np.array([1.0, *model.shared_state.numbers().values()])
-    return comm.of_root(numbers)
-
-
-def adopt_numbers(model: Model, numbers: np.ndarray) -> None:
-    """Take root's learning rate: a callback's hook before the batch may have drawn another one on each rank.
-
-    Args:
-        model: the model that is trained.
-        numbers: the sum of what `root_numbers` gave; without the one where root had no rows.
-    """
-    if numbers.size and numbers[0]:
-        names = model.shared_state.numbers()
-        model.shared_state.set_numbers(dict(zip(names, numbers[1:].tolist(), strict=True)))
 
 
 def apply_gradients(model: Model, comm: Communicator) -> None:

@@ -42,7 +42,7 @@ class Validation:
         if self.feed is None or self.inputs is None or not self._is_due(epoch + 1):
             return AggregatedLogs()
         check_next = partial(check_together, inputs=self.inputs, comm=self.model.comm)
-        logs = evaluate(self.model, self.feed, self.callbacks, check_next)
+        logs = evaluate(self.model, self.feed, self.callbacks, check_next).epoch_logs()
         return AggregatedLogs({f"val_{name}": value for name, value in logs.items()})
 
     def _is_due(self, number: int) -> bool:

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from distfit.callbacks import Callback, CallbackList, LambdaCallback
-from distfit.callbacks.hooks import ALL_HOOKS, Hook, overridden, runs
+from distfit.callbacks.dispatch import batch_stretches, runs
+from distfit.callbacks.hooks import ALL_HOOKS, Hook, hook_of
 
 
 def names(callback: Any) -> set[str]:
-    return {hook for hook in ALL_HOOKS if overridden([callback], hook)}
+    return {hook for hook in ALL_HOOKS if hook_of(callback, hook)}
 
 
 class ByClass(Callback):
@@ -82,13 +83,6 @@ def test_overriding_the_newer_name_cuts_the_alias() -> None:
     assert seen == ["new"]
 
 
-def test_a_hook_knows_where_it_runs_and_what_it_is_called() -> None:
-    (own,) = overridden([ByClass()], "on_epoch_end")
-    (foreign,) = overridden([Foreign()], "on_train_begin")
-    assert (own.ranks, own.name) == ("all", "ByClass.on_epoch_end")
-    assert (foreign.ranks, foreign.name) == ("root", "Foreign.on_train_begin")
-
-
 def test_ranks_is_one_of_three_words() -> None:
     with pytest.raises(ValueError, match=r"LambdaCallback\.ranks is one of 'all', 'root' and 'local_root'"):
         CallbackList([LambdaCallback(on_train_begin=print, ranks="master")])  # type: ignore[arg-type]
@@ -97,16 +91,58 @@ def test_ranks_is_one_of_three_words() -> None:
 @pytest.mark.parametrize(
     ("ranks", "expected"),
     [
-        ([], []),
-        (["all"], ["all"]),
-        (["all", "all", "root"], ["all all", "root"]),
-        (["root", "all", "root", "root"], ["root", "all", "root root"]),
-        (["root", "local_root", "all"], ["root", "local_root", "all"]),
+        ("a", ["a"]),
+        ("aar", ["aa", "r"]),
+        ("rarr", ["r", "a", "rr"]),
+        ("rla", ["r", "l", "a"]),
     ],
 )
-def test_neighbours_with_equal_ranks_run_together(ranks: list[Any], expected: list[str]) -> None:
-    hooks = [Hook(print, where, str(number)) for number, where in enumerate(ranks)]
-    divided = runs(hooks)
-    assert [" ".join(hook.ranks for hook in run) for _, run in divided] == expected
-    assert [where for where, _ in divided] == [words.split()[0] for words in expected]
-    assert [hook.name for _, run in divided for hook in run] == [str(n) for n in range(len(ranks))]
+def test_the_hooks_of_a_phase_are_divided_into_neighbours_with_equal_ranks(
+    ranks: str, expected: list[str]
+) -> None:
+    assert letters(runs(hooks(ranks))) == expected
+
+
+@pytest.mark.parametrize(
+    ("ranks", "expected"),
+    [
+        ("a", ["a"]),
+        ("aar", ["aar"]),
+        ("rlr", ["rlr"]),
+        ("aarlaar", ["aarl", "aar"]),
+        ("ra", ["r", "a"]),
+    ],
+)
+def test_the_hooks_of_a_batch_are_divided_before_those_on_all_ranks_behind_others(
+    ranks: str, expected: list[str]
+) -> None:
+    assert letters(batch_stretches("on_train_batch_end", hooks(ranks))) == expected
+
+
+@pytest.mark.parametrize(("ranks", "expected"), [("a", [False]), ("ar", [True]), ("ra", [True, False])])
+def test_before_a_batch_hooks_on_all_ranks_need_no_agreement_behind_them(
+    ranks: str, expected: list[bool]
+) -> None:
+    stretches = batch_stretches("on_train_batch_begin", hooks(ranks))
+    assert [stretch.settles for stretch in stretches] == expected
+
+
+def test_a_run_ends_before_what_records_the_logs() -> None:
+    user, history = Hook(print, "all", "0"), Hook(print, "all", "1", reads_agreed_logs=True)
+    assert [len(run.common) for run in runs([user, user, history, history, user])] == [2, 3]
+
+
+WORDS: dict[str, Any] = {"a": "all", "r": "root", "l": "local_root"}
+
+
+def hooks(ranks: str) -> list[Hook]:
+    return [Hook(print, WORDS[letter], str(number)) for number, letter in enumerate(ranks)]
+
+
+def letters(stretches: list[Any]) -> list[str]:
+    """Return each stretch's ranks, and check that no hook is lost or out of order."""
+    divided = [[*stretch.common, *stretch.own] for stretch in stretches]
+    assert [hook.name for run in divided for hook in run] == [
+        str(n) for n in range(sum(len(run) for run in divided))
+    ]
+    return ["".join(hook.ranks[0] for hook in run) for run in divided]

@@ -1,0 +1,170 @@
+"""How the hooks of one name are called: on which ranks, in which order, and where the ranks agree between them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from distfit.callbacks.aggregate import aggregate, aggregate_alone
+from distfit.callbacks.callback import Logs
+from distfit.callbacks.effects import Effects
+from distfit.callbacks.hooks import Hook
+from distfit.callbacks.log_changes import LogChanges
+from distfit.comm import Communicator
+
+
+class Dispatch(ABC):
+    """The hooks of one name, in the callbacks' order."""
+
+    @abstractmethod
+    def phase(self, arguments: tuple[Any, ...], logs: Logs | None) -> None:
+        """Call the hooks of an epoch or of a whole call with these arguments and the logs."""
+
+    @abstractmethod
+    def batch(self, batch: int, logs: Logs | None) -> None:
+        """Call the hooks of a batch."""
+
+
+class Alone(Dispatch):
+    """The hooks on a rank that has no others to agree with. They see the same logs, one after the other.
+
+    Hooks for root alone are solo here, too: what would be an error on several ranks is one on the first.
+    """
+
+    def __init__(self, hooks: list[Hook], comm: Communicator) -> None:
+        self._calls = [hook.call if hook.ranks == "all" else partial(_solo, comm, hook) for hook in hooks]
+
+    def phase(self, arguments: tuple[Any, ...], logs: Logs | None) -> None:
+        logs = aggregate_alone(logs)
+        for call in self._calls:
+            call(*arguments, logs)
+
+    def batch(self, batch: int, logs: Logs | None) -> None:
+        logs = aggregate_alone(logs)
+        for call in self._calls:
+            call(batch, logs)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Hooks between two agreements: some that all ranks run, then some that only a few do.
+
+    Attributes:
+        common: hooks of all ranks.
+        own: hooks of root or of local roots.
+        settles: whether the ranks agree behind it.
+        changes: what the hooks do to the logs.
+    """
+
+    common: list[Hook] = field(default_factory=list)
+    own: list[Hook] = field(default_factory=list)
+    settles: bool = True
+    changes: LogChanges = field(default_factory=LogChanges)
+
+    def add(self, hook: Hook) -> None:
+        """Add a hook behind the others."""
+        (self.common if hook.ranks == "all" else self.own).append(hook)
+
+
+class Together(Dispatch):
+    """The hooks on several ranks, which agree behind each stretch.
+
+    Why no rank waits in vain: the stretches follow from the callbacks, on which all ranks have agreed; so all know how
+    many agreements follow. A hook that raises leaves through the guard, which joins the next of them.
+
+    Args:
+        name: of the hook.
+        stretches: what is called.
+        comm: the ranks.
+        effects: how what the hooks did comes to hold.
+    """
+
+    def __init__(self, name: str, stretches: list[Stretch], comm: Communicator, effects: Effects) -> None:
+        self._name = name
+        self._stretches = stretches
+        self._comm = comm
+        self._effects = effects
+
+    def phase(self, arguments: tuple[Any, ...], logs: Logs | None) -> None:
+        with self._comm.guard():
+            logs = aggregate(logs, self._comm, self._name)
+            for stretch in self._stretches:
+                self._run(stretch, arguments, logs)
+
+    def batch(self, batch: int, logs: Logs | None) -> None:
+        self.phase((batch,), logs)
+
+    def _run(self, stretch: Stretch, arguments: tuple[Any, ...], logs: Logs) -> None:
+        changes = stretch.changes
+        changes.begin()
+        self._effects.note()
+        if stretch.common:
+            before = dict(logs)
+            for hook in stretch.common:
+                hook.call(*arguments, logs)
+            changes.note_common(before, logs)
+            self._effects.note_common()
+        for hook in stretch.own:
+            if self._comm.is_among(hook.ranks):
+                # What hooks on a few ranks write is not in the logs of all before the ranks have agreed.
+                seen = changes.seen_here(logs)
+                _solo(self._comm, hook, *arguments, seen)
+                changes.note_own(logs, seen)
+        if stretch.settles:
+            self._effects.settle(self._comm, self._name, logs, changes)
+
+
+def _solo(comm: Communicator, hook: Hook, *arguments: Any) -> None:
+    """Call a hook that not all ranks run: no collective in it can wait for the others."""
+    with comm.solo(hook.name):
+        hook.call(*arguments)
+
+
+def dispatch_of(name: str, hooks: list[Hook], comm: Communicator, effects: Effects) -> Dispatch | None:
+    """Return how the hooks of this name are called; None where there are none.
+
+    Args:
+        name: of the hook.
+        hooks: those of all ranks, in the callbacks' order.
+        comm: the ranks.
+        effects: how what the hooks did comes to hold.
+    """
+    if not hooks:
+        return None
+    if comm.is_alone:
+        return Alone(hooks, comm)
+    return Together(name, batch_stretches(name, hooks) if "_batch_" in name else runs(hooks), comm, effects)
+
+
+def runs(hooks: list[Hook]) -> list[Stretch]:
+    """Divide the hooks of a phase: an agreement behind each run of neighbours with equal ranks.
+
+    A run ends, too, before a hook that records the logs, or decides by them, if another kind of hook stands before it.
+    """
+    stretches: list[Stretch] = []
+    before: Hook | None = None
+    for hook in hooks:
+        needs_agreement = hook.reads_agreed_logs and before is not None and not before.reads_agreed_logs
+        if before is None or before.ranks != hook.ranks or needs_agreement:
+            stretches.append(Stretch())
+        stretches[-1].add(hook)
+        before = hook
+    return stretches
+
+
+def batch_stretches(name: str, hooks: list[Hook]) -> list[Stretch]:
+    """Divide the hooks of a batch: one agreement behind all of them, as few as possible before.
+
+    A hook on all ranks that stands behind one on a few has to see what that one did, or not to run if it raised: it
+    waits for an agreement. Before a batch, hooks on all ranks need none behind them: whether to stop, and the learning
+    rate, ride in the message of the step that follows, and a rank that raised joins it.
+    """
+    stretches = [Stretch()]
+    for hook in hooks:
+        if hook.ranks == "all" and stretches[-1].own:
+            stretches.append(Stretch())
+        stretches[-1].add(hook)
+    stretches[-1].settles = bool(stretches[-1].own) or name.endswith("_end")
+    return stretches

@@ -1,0 +1,111 @@
+"""What hooks do to the logs, on its way to all ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distfit.callbacks.callback import Logs
+from distfit.callbacks.logs import plain
+from distfit.comm import FINGERPRINT, Communicator, all_equal, fingerprint, pack, unpack
+
+_MOST_RIDING = 128
+
+
+class LogChanges:
+    """What some hooks, which run one after the other, add to the logs or change in them. Root's word holds.
+
+    What hooks on all ranks wrote is equal on them, as a rule, and not sent; a fingerprint tells whether it was. What
+    hooks on root wrote is sent. The first time that a key appears it takes a message more, from which all ranks learn
+    of the key; from then on its value, if it is one number, rides in the small message.
+    """
+
+    def __init__(self) -> None:
+        self._riding: tuple[str, ...] = ()
+        self._common: Logs = {}
+        self._own: Logs = {}
+
+    def begin(self) -> None:
+        """Forget the last time's changes."""
+        self._common, self._own = {}, {}
+
+    def note_common(self, before: Logs, after: Logs) -> None:
+        """Note what hooks on all ranks did. An object that is no value stays what it is on each rank."""
+        self._common = {key: value for key, value in changed(before, after).items() if _is_value(value)}
+
+    def seen_here(self, logs: Logs) -> Logs:
+        """Return the logs with what hooks on this rank, and not on all, have done to them so far."""
+        return {**logs, **self._own}
+
+    def note_own(self, before: Logs, after: Logs) -> None:
+        """Note what a hook on this rank did that does not run on all."""
+        self._own.update(changed(before, after))
+
+    @property
+    def are_new(self) -> bool:
+        """Whether there is something that cannot ride."""
+        return any(
+            key not in self._riding or not isinstance(value, float) for key, value in self._own.items()
+        )
+
+    def offer(self, comm: Communicator) -> list[float]:
+        """Return what this rank adds to the small message.
+
+        Ranks: local.
+        """
+        values: list[float] = []
+        for key in self._riding:
+            value = self._own.get(key) if comm.is_root else None
+            values += (1.0, value) if isinstance(value, float) else (0.0, 0.0)
+        return [*fingerprint(repr(self._common) if self._common else ""), *values]
+
+    def packed(self, comm: Communicator) -> bytes:
+        """Return root's changes as bytes, in case that they have to be sent.
+
+        Raises:
+            TypeError: if they cannot be.
+
+        Ranks: local.
+        """
+        return pack((self._common, self._own)) if comm.is_root and (self._common or self.are_new) else b""
+
+    def are_sent(self, sums: list[float], *, root_has_new: bool) -> bool:
+        """Say whether root's changes follow as bytes; equal on all ranks.
+
+        Args:
+            sums: over all ranks, of what they offered.
+            root_has_new: `are_new` of root.
+        """
+        return root_has_new or not all_equal(sums[:FINGERPRINT])
+
+    def take(self, sums: list[float], logs: Logs) -> None:
+        """Write root's numbers that rode in the message.
+
+        Ranks: local.
+        """
+        values = sums[FINGERPRINT:]
+        for key, is_there, value in zip(self._riding, values[::2], values[1::2], strict=True):
+            if is_there:
+                logs[key] = value
+
+    def take_packed(self, packed: bytes, logs: Logs) -> None:
+        """Write root's changes, and let their keys ride from now on.
+
+        Ranks: local, on all ranks alike.
+        """
+        common, own = unpack(packed)
+        logs.update({**common, **own})
+        numbers = [key for key, value in own.items() if isinstance(value, float)]
+        self._riding = tuple(dict.fromkeys([*self._riding, *numbers]))[:_MOST_RIDING]
+
+
+def changed(before: Logs, after: Logs) -> Logs:
+    """Return the keys that are new, or have another value, with numbers as floats."""
+    return {
+        key: plain(value) for key, value in after.items() if key not in before or before[key] is not value
+    }
+
+
+def _is_value(value: Any) -> bool:
+    return value is None or isinstance(value, (float, str, list, tuple, np.ndarray))

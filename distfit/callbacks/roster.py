@@ -1,0 +1,150 @@
+"""All ranks agree on the callbacks: which there are, which hooks they have, and where each of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from distfit.callbacks.callback import Callback, Ranks
+from distfit.callbacks.hooks import ALL_HOOKS, Hook, hook_of
+from distfit.callbacks.placement import Placed
+from distfit.comm import Communicator, Phase, all_equal, fingerprint, key_of, pack, unpack
+from distfit.errors import DataMismatch
+
+_PLACES = {"all": "on all ranks", "root": "on root", "local_root": "once on each node"}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What ranks compare of a callback.
+
+    Attributes:
+        name: of its class.
+        ranks: where it runs.
+        hooks: those that it overrides.
+        reads_agreed_logs: see `Callback`.
+    """
+
+    name: str
+    ranks: Ranks
+    hooks: tuple[str, ...]
+    reads_agreed_logs: bool = False
+
+    @classmethod
+    def of(cls, placed: Placed) -> Member:
+        """Read which hooks a callback has."""
+        hooks = tuple(name for name in ALL_HOOKS if hook_of(placed.callback, name))
+        reads = isinstance(placed.callback, Callback) and placed.callback.reads_agreed_logs
+        return cls(type(placed.callback).__name__, placed.ranks, hooks, reads)
+
+    def __str__(self) -> str:
+        return f"{self.name} {_PLACES[self.ranks]} ({', '.join(self.hooks) or 'no hooks'})"
+
+
+class Roster:
+    """The callbacks of all ranks, as this rank knows them.
+
+    Args:
+        placed: this rank's callbacks. The hooks that they have now are read once.
+    """
+
+    def __init__(self, placed: list[Placed]) -> None:
+        self._placed = placed
+        self._members: list[tuple[Member, int | None]] = [
+            (Member.of(one), index) for index, one in enumerate(placed)
+        ]
+
+    def agree(self, comm: Communicator) -> None:
+        """Take root's callbacks for those of all ranks.
+
+        Raises:
+            DataMismatch: as `agree_on_members`.
+
+        Ranks: every rank; one small message, and the names of all callbacks if they differ.
+        """
+        self._members = agree_on_members([member for member, _ in self._members], comm)
+
+    def places(self) -> str:
+        """Return which callback runs where, on one line."""
+        by_place: dict[str, list[str]] = {}
+        for member, _ in self._members:
+            by_place.setdefault(_PLACES[member.ranks], []).append(member.name)
+        return "; ".join(f"{', '.join(names)} {place}" for place, names in by_place.items())
+
+    def hooks(self, name: str) -> list[Hook]:
+        """Return the hooks of that name which do something, on whichever rank, in the callbacks' order."""
+        return [
+            Hook(self._method(name, index), member.ranks, f"{member.name}.{name}", member.reads_agreed_logs)
+            for member, index in self._members
+            if name in member.hooks
+        ]
+
+    def _method(self, name: str, index: int | None) -> Callable[..., None]:
+        method = None if index is None else hook_of(self._placed[index].callback, name)
+        return method or _of_root_alone
+
+
+def _of_root_alone(*_: object) -> None:
+    """Stand in, on the other ranks, for a hook that they do not call."""
+
+
+def agree_on_members(mine: list[Member], comm: Communicator) -> list[tuple[Member, int | None]]:
+    """Agree that all ranks have root's callbacks, but for some that root alone may have.
+
+    A callback that was appended under ``if rank == 0:`` runs on root. The other ranks have to know of it, too: they
+    join the agreements behind its hooks.
+
+    Args:
+        mine: this rank's.
+        comm: the ranks.
+
+    Returns:
+        Root's members, in order, each with the index of this rank's own; None where it has none.
+
+    Raises:
+        DataMismatch: on all ranks, if they differ in another way. It names the first difference.
+
+    Ranks: every rank; one small message, and the names of all callbacks if they differ.
+    """
+    packed, payload = pack(mine), np.array(fingerprint(repr(mine)))
+    agreed = comm.agreement.agree(Phase.HOOKS, payload, key=key_of("the callbacks"), name="the callbacks")
+    if all_equal(agreed.sums.tolist()):
+        return [(member, index) for index, member in enumerate(mine)]
+    root, *others = map(unpack, comm.transport.all_gather_bytes(packed))
+    for rank, other in enumerate(others, start=1):
+        _check(root, other, 0, rank)
+        _check(others[0], other, 1, rank)
+    own = range(len(root)) if comm.is_root else match(root, mine)
+    return [
+        (member if place is not None else replace(member, ranks="root"), index)
+        for member, place, index in zip(root, match(root, others[0]), own, strict=True)
+    ]
+
+
+def match(root: list[Member], other: list[Member]) -> list[int | None]:
+    """Return for each of root's members the index of the other rank's equal one, in order; None where it has none."""
+    found: list[int | None] = []
+    index = 0
+    for member in root:
+        is_there = index < len(other) and member == other[index]
+        found.append(index if is_there else None)
+        index += is_there
+    return found
+
+
+def _check(here: list[Member], there: list[Member], first: int, second: int) -> None:
+    """Raise if the second rank has something that the first has not. Every rank checks all, and so raises the same."""
+    matched = sum(index is not None for index in match(here, there))
+    if matched < len(there):
+        raise DataMismatch(
+            f"ranks differ in the callbacks: rank {second} has {there[matched]}, and rank {first} has not, or has it"
+            f" elsewhere in the list.\n    rank {first} has {_listed(here)}\n    rank {second} has {_listed(there)}\n"
+            "Give all ranks the same callbacks, in the same order. What only root needs has ranks = 'root', or stands"
+            " in on_root(...); only such a callback may be appended under `if rank == 0:`."
+        )
+
+
+def _listed(members: list[Member]) -> str:
+    return "; ".join(map(str, members)) or "none"
