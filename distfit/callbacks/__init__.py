@@ -6,6 +6,7 @@ from distfit.callbacks.callback_list import CallbackList
 from distfit.callbacks.csv_logger import CSVLogger
 from distfit.callbacks.early_stopping import EarlyStopping
 from distfit.callbacks.history import History
+from distfit.callbacks.json_logger import JSONLogger
 from distfit.callbacks.lambda_callback import LambdaCallback
 from distfit.callbacks.learning_rate_scheduler import LearningRateScheduler
 from distfit.callbacks.learning_rate_warmup import LearningRateWarmup
@@ -13,6 +14,7 @@ from distfit.callbacks.model_checkpoint import ModelCheckpoint
 from distfit.callbacks.placement import on_all, on_local_root, on_root
 from distfit.callbacks.progbar_logger import ProgbarLogger
 from distfit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from distfit.callbacks.remote_monitor import RemoteMonitor
 from distfit.callbacks.swap_ema_weights import SwapEMAWeights
 from distfit.callbacks.terminate_on_nan import TerminateOnNaN
 from distfit.callbacks.time_limit import TimeLimit
@@ -23,6 +25,7 @@ __all__ = [
     "CallbackList",
     "EarlyStopping",
     "History",
+    "JSONLogger",
     "LambdaCallback",
     "LearningRateScheduler",
     "LearningRateWarmup",
@@ -31,6 +34,7 @@ __all__ = [
     "ProgbarLogger",
     "Ranks",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
     "SwapEMAWeights",
     "TerminateOnNaN",
     "TimeLimit",

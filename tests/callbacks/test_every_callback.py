@@ -12,6 +12,9 @@ from distfit.callbacks import Callback, CallbackList
 from distfit.callbacks.hooks import ALL_HOOKS
 from distfit.comm import Communicator
 
+# Nobody listens where RemoteMonitor sends to.
+pytestmark = pytest.mark.filterwarnings("ignore:RemoteMonitor could not reach its server")
+
 ALIASES = {"on_batch_begin", "on_batch_end"}
 EXPORTED = [getattr(callbacks, name) for name in callbacks.__all__]
 CALLBACKS = [one for one in EXPORTED if inspect.isclass(one) and issubclass(one, Callback)]
@@ -19,6 +22,7 @@ CALLBACKS = [one for one in EXPORTED if inspect.isclass(one) and issubclass(one,
 # The first arguments of those that need some.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "CSVLogger": ("training.csv",),
+    "JSONLogger": ("training.jsonl",),
     "LearningRateScheduler": (lambda epoch, rate: rate / (epoch + 1),),
     "ModelCheckpoint": ("{epoch}.safetensors",),
     "TimeLimit": ("1-00:00:00",),
