@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from distfit import optimizers
 from distfit.comm import Communicator
 
 
@@ -19,6 +20,7 @@ class ScriptedModel:
     def __init__(self, **directions: str) -> None:
         self.metrics = [SimpleNamespace(name=name, direction=which) for name, which in directions.items()]
         self.comm = Communicator.alone()
+        self.optimizer = optimizers.SGD(0.1)
         self.stop_training = False
         self.weights = [np.array([-1.0])]
         self.saved: list[tuple[str, str]] = []
