@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from distfit.callbacks.callback import Logs
+from distfit.callbacks.callback import Callback, Logs
 from distfit.callbacks.dispatch import Dispatch, dispatch_of
 from distfit.callbacks.effects import Effects
 from distfit.callbacks.history import History
@@ -102,7 +102,7 @@ class CallbackList:
             if self.model is not None:
                 placed.callback.set_model(self.model)
             if self.params:
-                placed.callback.set_params(self.params)
+                _tell(placed.callback, self.params)
         self._read_again()
 
     def set_model(self, model: Any) -> None:
@@ -117,7 +117,7 @@ class CallbackList:
         """Give all callbacks the parameters of the call."""
         self.params = params
         for callback in self.callbacks:
-            callback.set_params(params)
+            _tell(callback, params)
         self._read_again()
 
     @property
@@ -248,3 +248,13 @@ class CallbackList:
     # Keras's older names.
     on_batch_begin = on_train_batch_begin
     on_batch_end = on_train_batch_end
+
+
+def _tell(callback: Any, params: dict[str, Any]) -> None:
+    """Give a callback the parameters; to what is none of distfit's, those that Keras has.
+
+    Of a ``batch_size`` tqdm's callback concludes that it is told of rows, as by the first Keras.
+    """
+    if not isinstance(callback, Callback):
+        params = {name: value for name, value in params.items() if name != "batch_size"}
+    callback.set_params(params)

@@ -33,7 +33,7 @@ def evaluate(model: Model, feed: Feed, callbacks: CallbackList, check_next: Call
     batch = 0
     while has_next:
         callbacks.on_test_batch_begin(batch)
-        for _ in range(model.compiled.steps_per_execution):
+        for _ in range(model.steps_per_execution):
             has_next = test_step(model, feed.fetch(batch), scores).has_next
             check_next(has_next)
             batch += 1

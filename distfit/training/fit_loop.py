@@ -74,7 +74,7 @@ def train_epoch(
     batch = 0
     while progress.has_next:
         callbacks.on_train_batch_begin(batch)
-        for _ in range(model.compiled.steps_per_execution):
+        for _ in range(model.steps_per_execution):
             logs = fetch_and_train(model, feed)
             check_next(progress.has_next)
             batch += 1

@@ -28,12 +28,11 @@ class Rows:
         self._places.append(np.arange(place, place + rows))
         self._outputs.append([outputs] if self._single else list(outputs))
 
-    @property
-    def last(self) -> Rows:
-        """The rows that were added last, alone."""
-        last = Rows()
-        last._places, last._outputs, last._single = self._places[-1:], self._outputs[-1:], self._single
-        return last
+    def extend(self, rows: Rows) -> None:
+        """Add rows that came later."""
+        self._places += rows._places
+        self._outputs += rows._outputs
+        self._single = rows._single if rows._outputs else self._single
 
     @property
     def places(self) -> np.ndarray:

@@ -258,6 +258,11 @@ class Model:
         return None if self._compiled is None else self._compiled.optimizer
 
     @property
+    def steps_per_execution(self) -> int:
+        """How many global batches lie between two calls of batch hooks."""
+        return 1 if self._compiled is None else self._compiled.steps_per_execution
+
+    @property
     def loss(self) -> Any:
         """What is minimised."""
         return self.compiled.loss

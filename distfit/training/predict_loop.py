@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distfit.callbacks import CallbackList
 from distfit.callbacks.logs import AggregatedLogs
-from distfit.data import Feed, unpack
+from distfit.comm import Agreed
+from distfit.data import Batch, Feed, unpack
 from distfit.training.gather import Rows, all_rows
 from distfit.training.step import PREDICTION, agree_on_step, inference_step
 
@@ -23,8 +24,8 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
     Returns:
         This rank's rows, with their places among those of all ranks.
 
-    Ranks: every rank of `model.comm.current`; one small message a batch, and one more. The outputs of a batch are
-        gathered only if a callback wants to see them.
+    Ranks: every rank of `model.comm.current`; one small message a batch, and one more. The outputs between two batch
+        hooks are gathered only if a callback wants to see them.
     """
     comm = model.comm.current
     rows = Rows()
@@ -32,23 +33,34 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
     callbacks.on_predict_begin()
     feed.begin(0)
     has_next = comm.reach("the start of a prediction", has_next=feed.has_next).has_next
-    batch_number = 0
+    batch = 0
     while has_next:
-        callbacks.on_predict_batch_begin(batch_number)
-        batch = feed.fetch(batch_number)
-
-        def measure() -> np.ndarray:
-            x, _, _ = unpack(batch)  # noqa: B023 - called before the loop goes on
-            rows.add(batch.place, batch.rows, model.engine.predict(x, inference_step(model, batch)))  # noqa: B023
-            return np.empty(0)
-
-        has_next = agree_on_step(model, comm, batch, measure, PREDICTION).has_next
-        check_next(has_next)
+        callbacks.on_predict_batch_begin(batch)
+        executed = Rows()
+        for _ in range(model.steps_per_execution):
+            has_next = predict_step(model, feed.fetch(batch), executed).has_next
+            check_next(has_next)
+            batch += 1
+            if not has_next:
+                break
         if callbacks.has_hook("on_predict_batch_end"):
-            outputs: Any = all_rows(comm, rows.last if batch.rows else Rows())
-            callbacks.on_predict_batch_end(batch_number, AggregatedLogs(outputs=outputs))
-        batch_number += 1
+            callbacks.on_predict_batch_end(batch - 1, AggregatedLogs(outputs=all_rows(comm, executed)))
+        rows.extend(executed)
         if model.stop_predicting:
             break
     callbacks.on_predict_end()
     return rows
+
+
+def predict_step(model: Model, batch: Batch, rows: Rows) -> Agreed:
+    """Predict one global batch, and add this rank's outputs to its rows.
+
+    Ranks: every rank of `model.comm.current`; one small message.
+    """
+
+    def measure() -> np.ndarray:
+        x, _, _ = unpack(batch)
+        rows.add(batch.place, batch.rows, model.engine.predict(x, inference_step(model, batch)))
+        return np.empty(0)
+
+    return agree_on_step(model, model.comm.current, batch, measure, PREDICTION)

@@ -129,7 +129,9 @@ def test_an_added_key_is_sent_once_and_rides_from_then_on(
 
     values: list[float] = []
     see = LambdaCallback(on_train_batch_end=lambda batch, logs: values.append(logs["gpu"]))
-    model.fit(*line(), batch_size=4, epochs=2, verbose=0, callbacks=[*with_hooks("root", END, action=add), see])
+    model.fit(
+        *line(), batch_size=4, epochs=2, verbose=0, callbacks=[*with_hooks("root", END, action=add), see]
+    )
     assert values == [0.0, 1.0, 2.0] * 2
     assert sent == [1]
 
