@@ -132,7 +132,14 @@ def test_dicts_within_are_flattened_and_keys_sorted() -> None:
 def test_alone_logs_are_the_same_as_together() -> None:
     logs = {"z": 1, "inner": {"b": np.float32(2), "text": "a"}, "classes": np.arange(2), "m": Weighted(3, 2)}
     assert list(aggregate_alone(logs).items()) == list(together(logs).items())
-    assert aggregate_alone(logs) == {"z": 1.0, "b": 2.0, "text": "a", "classes_0": 0.0, "classes_1": 1.0, "m": 3.0}
+    assert aggregate_alone(logs) == {
+        "z": 1.0,
+        "b": 2.0,
+        "text": "a",
+        "classes_0": 0.0,
+        "classes_1": 1.0,
+        "m": 3.0,
+    }
 
 
 def test_a_missing_key_is_an_error_that_names_it_and_the_ranks() -> None:
