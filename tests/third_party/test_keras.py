@@ -51,12 +51,17 @@ def test_early_stopping_of_keras_is_distfit_s(comm: Communicator, options: dict[
 def test_a_learning_rate_is_reduced_on_all_ranks(comm: Communicator) -> None:
     options = {"monitor": "val_loss", "factor": 0.5, "patience": 1, "min_delta": 1.0, "min_lr": 0.002}
     outcome = alike(comm, lambda: [keras.callbacks.ReduceLROnPlateau(**options)])
+    assert_same(outcome, fit(comm, [callbacks.ReduceLROnPlateau(**options)]))
     assert outcome.history["learning_rate"] == [0.01, 0.01, 0.005, 0.0025, 0.002, 0.002]
     assert outcome.learning_rate == 0.002
 
 
 def test_a_schedule_of_keras_holds_on_all_ranks(comm: Communicator) -> None:
-    outcome = alike(comm, lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 * rate)])
+    def halved(epoch: int, rate: float) -> float:
+        return 0.5 * rate
+
+    outcome = alike(comm, lambda: [keras.callbacks.LearningRateScheduler(halved)])
+    assert_same(outcome, fit(comm, [callbacks.LearningRateScheduler(halved)]))
     np.testing.assert_allclose(outcome.history["learning_rate"], 0.01 * 0.5 ** np.arange(1, 7))
 
 

@@ -21,7 +21,7 @@ class Bars:
         self.shown = io.StringIO()
 
     def __call__(self, **options: Any) -> tqdm:
-        bar = tqdm(file=self.shown, mininterval=0, ascii=True, ncols=80, **options)
+        bar = tqdm(file=self.shown, mininterval=0, ascii=True, ncols=200, **options)
         self.made.append(bar)
         return bar
 
@@ -42,6 +42,15 @@ def test_bars_count_epochs_and_batches_on_root(
     else:  # they were made, and stand still
         assert bars.counts("epoch") == [(0, None)]
         assert all(count == (0, None) for count in bars.counts("batch"))
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_bar_shows_batches_and_the_logs_of_all_ranks(comm: Communicator, verbose: int) -> None:
+    bars = Bars()
+    history = fit(comm, [TqdmCallback(verbose=verbose, tqdm_class=bars)], epochs=1).history
+    if comm.is_root:
+        assert "4.00/4.00 [" in bars.shown.getvalue()
+        assert f"val_loss={history['val_loss'][0]:.3g}" in bars.shown.getvalue()
 
 
 def test_a_bar_serves_two_fits(comm: Communicator) -> None:
