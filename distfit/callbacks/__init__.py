@@ -1,6 +1,7 @@
 """Callbacks: hooks into training, evaluation and prediction that say on which ranks they run."""
 
 from distfit.callbacks.aggregate import Weighted
+from distfit.callbacks.backup_and_restore import BackupAndRestore
 from distfit.callbacks.callback import Callback, Logs, Ranks
 from distfit.callbacks.callback_list import CallbackList
 from distfit.callbacks.csv_logger import CSVLogger
@@ -20,6 +21,7 @@ from distfit.callbacks.terminate_on_nan import TerminateOnNaN
 from distfit.callbacks.time_limit import TimeLimit
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

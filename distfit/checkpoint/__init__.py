@@ -2,5 +2,6 @@
 
 from distfit.checkpoint.arrays import read_arrays, write_arrays
 from distfit.checkpoint.atomic import write_atomically
+from distfit.checkpoint.backups import Backups
 
-__all__ = ["read_arrays", "write_arrays", "write_atomically"]
+__all__ = ["Backups", "read_arrays", "write_arrays", "write_atomically"]

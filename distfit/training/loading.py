@@ -11,6 +11,7 @@ from distfit.checkpoint import read_arrays
 from distfit.comm import Communicator
 from distfit.training.config import graph_of, read
 from distfit.training.model import Model
+from distfit.training.saving import optimizer_state
 
 
 def load_model(
@@ -43,11 +44,11 @@ def load_model(
 
         whole.on_root(fetch)
         arrays, metadata = whole.current.broadcast_object(content[0])
-        if "distfit" not in metadata:
+        config = json.loads(metadata.get("distfit", "{}"))
+        if "layers" not in config:
             raise ValueError(
                 f"{os.fspath(filepath)} holds no model: load_weights reads a file of weights alone"
             )
-        config = json.loads(metadata["distfit"])
         custom = custom_objects or {}
         inputs, outputs = graph_of(config, custom)
         model = Model(
@@ -58,10 +59,5 @@ def load_model(
         model.progress.seed, model.progress.step = config["progress"]["seed"], config["progress"]["step"]
         if compile and config["compile"] is not None:
             model.compile(**read(config["compile"], custom))
-            state = {
-                name.removeprefix("optimizer/"): array
-                for name, array in arrays.items()
-                if name.startswith("optimizer/")
-            }
-            model.optimizer.restore(state, config["optimizer_scalars"])
+            model.optimizer.restore(*optimizer_state(arrays, metadata))
     return model

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,12 +19,23 @@ if TYPE_CHECKING:
     from distfit.training.model import Model
 
 
-def save_weights(self: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+_OF_OPTIMIZER = "optimizer/"
+
+
+def save_weights(
+    self: Model,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    *,
+    include_optimizer: bool = False,
+) -> None:
     """Write all weights to one file, which is whole or absent whenever the process dies.
 
     Args:
         filepath: ending in ``.safetensors`` or ``.npz``. Folders are made.
         overwrite: whether a file that is there may be replaced.
+        include_optimizer: whether the optimizer's state is written, too, from which `load_weights` lets a training go
+            on; to ``.safetensors`` alone.
 
     Raises:
         FileExistsError: if it may not; Keras would ask on the terminal, which under `mpirun` nobody can answer.
@@ -30,12 +43,29 @@ def save_weights(self: Model, filepath: str | os.PathLike[str], overwrite: bool 
 
     Ranks: every rank together; root writes. In a solo block, or a callback on root, this rank alone.
     """
+
+    def write() -> None:
+        arrays, metadata = _weights(self), {}
+        if include_optimizer:
+            if not str(filepath).endswith(".safetensors"):
+                raise ValueError(
+                    "the optimizer's state is saved to a file that ends in .safetensors. Received:"
+                    f" {os.fspath(filepath)}"
+                )
+            arrays |= _optimizer_arrays(self)
+            metadata = {"distfit": json.dumps({"optimizer_scalars": self.compiled.optimizer.scalars()})}
+        _write(filepath, arrays, metadata, overwrite=overwrite)
+
     with self.comm.operation("save_weights"):
-        self.comm.on_root(lambda: _write(filepath, _weights(self), {}, overwrite=overwrite))
+        self.comm.on_root(write)
 
 
 def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
     """Read weights that `save_weights` or `save` wrote.
+
+    Where the file holds the state of an optimizer, too, and the model is compiled, that is restored as in Keras: its
+    arrays, the number of updates and the learning rate. A state that does not fit, as that of another kind of
+    optimizer, is left out with a warning.
 
     Args:
         filepath: of the file.
@@ -48,9 +78,7 @@ def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: b
     Ranks: every rank together; root reads, and its weights are shared. In a solo block this rank alone.
     """
     with self.comm.operation("load_weights"):
-        self.comm.on_root(
-            lambda: _assign(self, read_arrays(filepath)[0], os.fspath(filepath), skip=skip_mismatch)
-        )
+        self.comm.on_root(lambda: _load(self, os.fspath(filepath), skip=skip_mismatch))
     with self.comm.operation(f"the sharing of the weights of {self.shared_state.describe()}"):
         # A second operation: root's error has reached all ranks before the weights are sent.
         self.shared_state.broadcast(self.comm.current)
@@ -80,9 +108,8 @@ def _save(model: Model, filepath: str | os.PathLike[str], *, overwrite: bool) ->
             f"a model is saved to a file that ends in .safetensors. Received: {os.fspath(filepath)}"
         )
     arrays = _weights(model)
-    optimizer = model.optimizer
-    if optimizer is not None:
-        arrays.update({f"optimizer/{name}": array for name, array in optimizer.state().items()})
+    if model.optimizer is not None:
+        arrays |= _optimizer_arrays(model)
     _write(filepath, arrays, {"distfit": json.dumps(config_of(model))}, overwrite=overwrite)
 
 
@@ -90,6 +117,26 @@ def _weights(model: Model) -> dict[str, np.ndarray]:
     if model.progress.torn:
         raise ModelTorn("an update of the weights failed half-way: they are not worth saving")
     return {variable.name: variable.value for variable in model.engine.variables}
+
+
+def _optimizer_arrays(model: Model) -> dict[str, np.ndarray]:
+    return {_OF_OPTIMIZER + name: array for name, array in model.compiled.optimizer.state().items()}
+
+
+def optimizer_state(
+    arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Return the arrays and scalars of the optimizer that a file holds; no scalars where it holds none.
+
+    Ranks: local.
+    """
+    config: dict[str, Any] = json.loads(metadata.get("distfit", "{}"))
+    state = {
+        name.removeprefix(_OF_OPTIMIZER): array
+        for name, array in arrays.items()
+        if name.startswith(_OF_OPTIMIZER)
+    }
+    return state, config.get("optimizer_scalars", {})
 
 
 def _write(
@@ -104,7 +151,9 @@ def _write(
     write_arrays(filepath, arrays, metadata)
 
 
-def _assign(model: Model, arrays: dict[str, np.ndarray], filepath: str, *, skip: bool) -> None:
+def _load(model: Model, filepath: str, *, skip: bool) -> None:
+    """Check all that is to be written before the first of it is."""
+    arrays, metadata = read_arrays(filepath)
     variables = model.engine.variables
     misfits = [
         f"{v.name}: the model has {v.value.shape}, the file {arrays[v.name].shape if v.name in arrays else 'nothing'}"
@@ -113,6 +162,23 @@ def _assign(model: Model, arrays: dict[str, np.ndarray], filepath: str, *, skip:
     ]
     if misfits and not skip:
         raise ValueError(f"the weights in {filepath} do not fit the model:\n    " + "\n    ".join(misfits))
+    _restore_optimizer(model, arrays, metadata, filepath)
     for variable in variables:
         if variable.name in arrays and arrays[variable.name].shape == variable.value.shape:
             variable.assign(arrays[variable.name])
+
+
+def _restore_optimizer(
+    model: Model, arrays: dict[str, np.ndarray], metadata: dict[str, str], filepath: str
+) -> None:
+    state, scalars = optimizer_state(arrays, metadata)
+    if model.optimizer is None or not scalars:
+        return
+    try:
+        model.optimizer.restore(state, scalars)
+    except ValueError as error:
+        warnings.warn(
+            f"the state of the optimizer in {filepath} is left out: {error}. Compile the model as it was when it was"
+            " saved to go on where it was, or load a file of weights alone",
+            stacklevel=2,
+        )

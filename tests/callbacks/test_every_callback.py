@@ -21,6 +21,7 @@ CALLBACKS = [one for one in EXPORTED if inspect.isclass(one) and issubclass(one,
 
 # The first arguments of those that need some.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "BackupAndRestore": ("backup",),
     "CSVLogger": ("training.csv",),
     "JSONLogger": ("training.jsonl",),
     "LearningRateScheduler": (lambda epoch, rate: rate / (epoch + 1),),

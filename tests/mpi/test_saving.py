@@ -1,5 +1,6 @@
 """A model on disk: written once, read by all ranks, and trained on as if nothing had been."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,35 @@ def folder(comm: Communicator | None, tmp_path: Path) -> Path:
 def weights_equal(model: Model, expected: list[np.ndarray]) -> None:
     for weight, other in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(weight, other)
+
+
+OPTIMIZERS = {
+    "momentum": lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+    "adam": lambda: optimizers.Adam(0.01),
+    "schedule": lambda: optimizers.Adam(schedules.ExponentialDecay(0.05, 2, 0.5)),
+    "averaged": lambda: optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5),
+}
+
+
+def net(comm: Communicator, optimizer: str) -> Sequential:
+    """Return a model with state of its own, and random numbers in training."""
+    utils.set_random_seed(4)
+    model = Sequential(
+        [
+            layers.Dense(6, activation="tanh", kernel_regularizer="l2", input_shape=(2,)),
+            layers.BatchNormalization(),
+            layers.Dropout(0.25),
+            layers.Dense(1),
+        ],
+        comm=comm,
+    )
+    model.compile(
+        optimizer=OPTIMIZERS[optimizer](),
+        loss=losses.MeanSquaredError(),
+        metrics=["mae"],
+        steps_per_execution=2,
+    )
+    return model
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "npz"])
@@ -117,6 +147,72 @@ def test_weights_that_do_not_fit_are_named_and_nothing_changes(comm: Communicato
     weights_equal(Sequential(wider.layers[:1], comm=comm), before[:2])
 
 
+@pytest.mark.parametrize("kind", ["a model", "weights with the optimizer"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_loading_weights_restores_the_optimizer_that_the_file_holds(
+    comm: Communicator, folder: Path, optimizer: str, kind: str
+) -> None:
+    path = folder / "some.safetensors"
+    through = net(comm, optimizer)
+    through.fit(X, Y, epochs=2, batch_size=4, verbose=0)
+    if kind == "a model":
+        through.save(path)
+    else:
+        through.save_weights(path, include_optimizer=True)
+    again = net(comm, optimizer)
+    again.load_weights(path)
+    again.progress.step = through.progress.step  # of which a file of weights knows nothing
+    assert again.optimizer.iterations == through.optimizer.iterations == 6
+    for model in (through, again):
+        model.fit(X, Y, initial_epoch=2, epochs=4, batch_size=4, verbose=0)
+    weights_equal(again, through.get_weights())
+    assert again.history.history == through.history.history
+
+
+def test_loading_weights_restores_a_learning_rate_that_was_changed(comm: Communicator, folder: Path) -> None:
+    model = net(comm, "adam")
+    model.optimizer.learning_rate = 0.125
+    model.save(folder / "m.safetensors")
+    other = net(comm, "adam")
+    other.load_weights(folder / "m.safetensors")
+    assert comm.all_gather_object(other.optimizer.learning_rate) == [0.125] * comm.size
+
+
+def test_the_state_of_another_optimizer_is_left_out_with_a_warning_on_root(
+    comm: Communicator, folder: Path
+) -> None:
+    model = net(comm, "adam")
+    model.fit(X, Y, verbose=0)
+    model.save(folder / "m.safetensors")
+    other = net(comm, "momentum")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        other.load_weights(folder / "m.safetensors")
+    assert len(caught) == comm.is_root
+    assert all("the state of the optimizer in" in str(warning.message) for warning in caught)
+    weights_equal(other, model.get_weights())
+    assert other.optimizer.iterations == 0
+
+
+def test_a_model_that_is_not_compiled_takes_the_weights_alone(comm: Communicator, folder: Path) -> None:
+    model = net(comm, "adam")
+    model.save(folder / "m.safetensors")
+    other = Sequential(net(comm, "adam").layers, comm=comm)
+    other.load_weights(folder / "m.safetensors")
+    weights_equal(other, model.get_weights())
+    with pytest.raises(errors.NotCompiled):
+        other.save_weights(folder / "w.safetensors", include_optimizer=True)
+
+
+def test_the_optimizer_is_written_to_safetensors_alone(comm: Communicator, folder: Path) -> None:
+    model = regression(comm)
+    with pytest.raises(ValueError, match=r"ends in \.safetensors\. Received: .*w\.npz"):
+        model.save_weights(folder / "w.npz", include_optimizer=True)
+    model.save_weights(folder / "w.safetensors", include_optimizer=True)
+    with pytest.raises(ValueError, match="load_weights reads a file of weights alone"):
+        load_model(folder / "w.safetensors", comm=comm)
+
+
 def test_loading_weights_mends_a_torn_model(comm: Communicator, folder: Path) -> None:
     model = regression(comm)
     model.save_weights(folder / "w.npz")
@@ -125,35 +221,6 @@ def test_loading_weights_mends_a_torn_model(comm: Communicator, folder: Path) ->
         model.fit(*line(), verbose=0)
     model.load_weights(folder / "w.npz")
     model.fit(*line(), verbose=0)
-
-
-OPTIMIZERS = {
-    "momentum": lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True),
-    "adam": lambda: optimizers.Adam(0.01),
-    "schedule": lambda: optimizers.Adam(schedules.ExponentialDecay(0.05, 2, 0.5)),
-    "averaged": lambda: optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5),
-}
-
-
-def net(comm: Communicator, optimizer: str) -> Sequential:
-    """Return a model with state of its own, and random numbers in training."""
-    utils.set_random_seed(4)
-    model = Sequential(
-        [
-            layers.Dense(6, activation="tanh", kernel_regularizer="l2", input_shape=(2,)),
-            layers.BatchNormalization(),
-            layers.Dropout(0.25),
-            layers.Dense(1),
-        ],
-        comm=comm,
-    )
-    model.compile(
-        optimizer=OPTIMIZERS[optimizer](),
-        loss=losses.MeanSquaredError(),
-        metrics=["mae"],
-        steps_per_execution=2,
-    )
-    return model
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
