@@ -10,7 +10,7 @@ from distfit.callbacks.callback import Callback, Logs
 from distfit.callbacks.dispatch import Dispatch, dispatch_of
 from distfit.callbacks.effects import Effects
 from distfit.callbacks.history import History
-from distfit.callbacks.hooks import ALL_HOOKS
+from distfit.callbacks.hooks import ALL_HOOKS, BATCH_HOOKS
 from distfit.callbacks.placement import Placed, flattened
 from distfit.callbacks.progbar_logger import ProgbarLogger
 from distfit.callbacks.roster import Roster
@@ -145,12 +145,19 @@ class CallbackList:
     @functools.cached_property
     def _dispatches(self) -> dict[str, Dispatch | None]:
         comm = self.comm.current
-        return {name: dispatch_of(name, self._roster.hooks(name), comm, self._effects) for name in ALL_HOOKS}
+        dispatches = {
+            name: dispatch_of(name, self._roster.hooks(name), comm, self._effects) for name in ALL_HOOKS
+        }
+        # Batch hooks are on the hot path: from now on the list's own are those of the dispatch, without a detour.
+        for name in BATCH_HOOKS:
+            dispatch = dispatches[name]
+            vars(self)[name] = _nothing if dispatch is None else dispatch.batch
+        return dispatches
 
     def _read_again(self) -> None:
         """Let the hooks be read when they are next needed: they may follow from the model or the parameters."""
-        vars(self).pop("_roster", None)
-        vars(self).pop("_dispatches", None)
+        for name in ("_roster", "_dispatches", *BATCH_HOOKS):
+            vars(self).pop(name, None)
 
     def _begin(self) -> None:
         """Read the hooks, and agree on them with the other ranks."""
@@ -163,6 +170,11 @@ class CallbackList:
         dispatch = self._dispatches[name]
         if dispatch is not None:
             dispatch.phase(arguments, logs)
+
+    def _batch(self, name: str, batch: int, logs: Logs | None) -> None:
+        dispatch = self._dispatches[name]
+        if dispatch is not None:
+            dispatch.batch(batch, logs)
 
     # -- the hooks ----------------------------------------------------------------------------------------------------
 
@@ -207,47 +219,39 @@ class CallbackList:
         """A prediction has ended."""
         self._phase("on_predict_end", logs=logs)
 
-    # Batch hooks are on the hot path: where no callback has one, it costs a look into a dict.
+    # Of the batch hooks these are called once, until the callbacks' hooks are read: see `_dispatches`.
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """A training batch begins."""
-        dispatch = self._dispatches["on_train_batch_begin"]
-        if dispatch is not None:
-            dispatch.batch(batch, logs)
+        self._batch("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """A training batch has ended."""
-        dispatch = self._dispatches["on_train_batch_end"]
-        if dispatch is not None:
-            dispatch.batch(batch, logs)
+        self._batch("on_train_batch_end", batch, logs)
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of an evaluation begins."""
-        dispatch = self._dispatches["on_test_batch_begin"]
-        if dispatch is not None:
-            dispatch.batch(batch, logs)
+        self._batch("on_test_batch_begin", batch, logs)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of an evaluation has ended."""
-        dispatch = self._dispatches["on_test_batch_end"]
-        if dispatch is not None:
-            dispatch.batch(batch, logs)
+        self._batch("on_test_batch_end", batch, logs)
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of a prediction begins."""
-        dispatch = self._dispatches["on_predict_batch_begin"]
-        if dispatch is not None:
-            dispatch.batch(batch, logs)
+        self._batch("on_predict_batch_begin", batch, logs)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """A batch of a prediction has ended."""
-        dispatch = self._dispatches["on_predict_batch_end"]
-        if dispatch is not None:
-            dispatch.batch(batch, logs)
+        self._batch("on_predict_batch_end", batch, logs)
 
     # Keras's older names.
     on_batch_begin = on_train_batch_begin
     on_batch_end = on_train_batch_end
+
+
+def _nothing(batch: int, logs: Logs | None = None) -> None:
+    """Stand in for a batch hook that no callback has."""
 
 
 def _tell(callback: Any, params: dict[str, Any]) -> None:
