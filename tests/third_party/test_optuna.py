@@ -13,8 +13,12 @@ pytestmark = pytest.mark.ranks(2)
 Trials = list[tuple[optuna.trial.TrialState, int]]
 
 
-def search(comm: Communicator) -> tuple[Trials, list[bool]]:
+def search(comm: Communicator, everywhere: bool) -> tuple[Trials, list[bool]]:
     """Try learning rates, of which root's study decides.
+
+    Args:
+        comm: the ranks.
+        everywhere: whether all ranks have the callback, or root alone.
 
     Returns:
         How each trial ended, and after how many epochs; and whether that was an exception of another rank.
@@ -29,12 +33,10 @@ def search(comm: Communicator) -> tuple[Trials, list[bool]]:
         rate = comm.broadcast_object(trial.suggest_float("rate", 1e-4, 0.1, log=True) if trial else None)
         model = regression(comm)
         model.optimizer.learning_rate = rate
+        callbacks = [KerasPruningCallback(trial, "val_loss")] if everywhere or comm.is_root else []
         state = optuna.trial.TrialState.COMPLETE
         try:
-            model.fit(
-                *line(), batch_size=4, epochs=5, verbose=0, validation_split=0.3,
-                callbacks=[KerasPruningCallback(trial, "val_loss")],
-            )  # fmt: skip
+            model.fit(*line(), batch_size=4, epochs=5, verbose=0, validation_split=0.3, callbacks=callbacks)
         except optuna.TrialPruned as error:
             state = optuna.trial.TrialState.PRUNED
             remote.append(isinstance(error, RemoteError))
@@ -45,9 +47,12 @@ def search(comm: Communicator) -> tuple[Trials, list[bool]]:
     return ended, remote
 
 
-def test_a_trial_is_pruned_on_all_ranks_at_the_epoch_of_one_rank(comm: Communicator) -> None:
-    ended, remote = search(comm)
-    expected, local = search(Communicator.alone())
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_trial_is_pruned_on_all_ranks_at_the_epoch_of_one_rank(
+    comm: Communicator, everywhere: bool
+) -> None:
+    ended, remote = search(comm, everywhere)
+    expected, local = search(Communicator.alone(), everywhere)
     assert ended == expected
     assert {state for state, _ in ended} == {
         optuna.trial.TrialState.COMPLETE,
