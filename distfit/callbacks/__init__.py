@@ -17,6 +17,7 @@ from distfit.callbacks.progbar_logger import ProgbarLogger
 from distfit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from distfit.callbacks.remote_monitor import RemoteMonitor
 from distfit.callbacks.swap_ema_weights import SwapEMAWeights
+from distfit.callbacks.tensorboard import TensorBoard
 from distfit.callbacks.terminate_on_nan import TerminateOnNaN
 from distfit.callbacks.time_limit import TimeLimit
 
@@ -38,6 +39,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "RemoteMonitor",
     "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
     "TimeLimit",
     "Weighted",
