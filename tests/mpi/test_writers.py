@@ -1,0 +1,255 @@
+"""Callbacks that write, at several ranks: root's files alone, one process's content, and everybody's errors."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.equivalence import floatx
+from support.small import line, regression
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from distfit import RemoteError, Sequential, layers, optimizers, utils
+from distfit.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    JSONLogger,
+    ModelCheckpoint,
+    RemoteMonitor,
+    TensorBoard,
+)
+from distfit.comm import Communicator
+
+X, Y = line(11)
+OPTIONS: dict[str, Any] = {"batch_size": 4, "verbose": 0, "validation_data": (X, Y)}
+
+WRITERS = {
+    "BackupAndRestore": lambda: BackupAndRestore("out", delete_checkpoint=False),
+    "BackupAndRestore of batches": lambda: BackupAndRestore(
+        "out", save_freq=2, double_checkpoint=True, delete_checkpoint=False
+    ),
+    "CSVLogger": lambda: CSVLogger("out"),
+    "JSONLogger": lambda: JSONLogger("out"),
+    "ModelCheckpoint": lambda: ModelCheckpoint("out/{epoch}.safetensors"),
+    "TensorBoard": lambda: TensorBoard("out", histogram_freq=1, write_images=True, update_freq="batch"),
+}
+
+
+@pytest.fixture
+def folder(comm: Communicator | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let each rank work in a folder of its own."""
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.chdir(own)
+    return own
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_root_alone_writes(comm: Communicator, folder: Path, writer: str) -> None:
+    regression(comm).fit(X, Y, epochs=2, callbacks=[WRITERS[writer]()], **OPTIONS)
+    assert os.listdir(folder) == (["out"] if comm.is_root else [])
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_place_that_cannot_be_written_is_the_same_error_on_all_ranks(
+    comm: Communicator, folder: Path, writer: str
+) -> None:
+    """On root alone, a folder is where a file should be, or the other way around."""
+    if comm.is_root:
+        if writer in ("CSVLogger", "JSONLogger"):
+            (folder / "out").mkdir()
+        else:
+            (folder / "out").write_text("in the way")
+    behind = Count()
+    model = regression(comm)
+    with pytest.raises(OSError, match="out") as caught:
+        model.fit(X, Y, epochs=2, callbacks=[WRITERS[writer](), behind], **OPTIONS)
+    assert isinstance(caught.value, RemoteError) == (not comm.is_root)
+    assert behind.epochs == 0
+    assert model.fit(X, Y, epochs=2, **OPTIONS).epoch == [0, 1]  # and the ranks can train on
+
+
+class Count(Callback):
+    """Counts the epochs whose end it saw."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.epochs += 1
+
+
+@pytest.fixture
+def alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that trains in one process, in a folder of its own, which it returns."""
+
+    def train(callback: Callback) -> Path:
+        place = tmp_path / "alone"
+        place.mkdir()
+        monkeypatch.chdir(place)
+        regression(Communicator.alone()).fit(X, Y, epochs=2, callbacks=[callback], **OPTIONS)
+        return place
+
+    return train
+
+
+def same_numbers(here: Any, there: Any) -> None:
+    assert len(here) == len(there) > 0
+    for row, expected in zip(here, there, strict=True):
+        assert row == pytest.approx(expected, rel=1e-4)
+
+
+def test_lines_of_json_are_those_of_one_process(comm: Communicator, folder: Path, alone: Any) -> None:
+    model = regression(comm)
+    history = model.fit(X, Y, epochs=2, callbacks=[JSONLogger("out")], **OPTIONS).history
+    place = alone(JSONLogger("out"))
+    if comm.is_root:
+        rows = [json.loads(text) for text in (folder / "out").read_text().splitlines()]
+        same_numbers(rows, [json.loads(text) for text in (place / "out").read_text().splitlines()])
+        assert rows == [{"epoch": n, **{key: values[n] for key, values in history.items()}} for n in range(2)]
+
+
+def scalars(folder: Path) -> list[dict[str, float]]:
+    reader = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    reader.Reload()
+    return [
+        {f"{tag} {event.step}": event.value for event in reader.Scalars(tag)}
+        for tag in reader.Tags()["scalars"]
+    ]
+
+
+def test_tensorboard_shows_what_one_process_would(comm: Communicator, folder: Path, alone: Any) -> None:
+    regression(comm).fit(X, Y, epochs=2, callbacks=[TensorBoard("out", update_freq="batch")], **OPTIONS)
+    place = alone(TensorBoard("out", update_freq="batch"))
+    if comm.is_root:
+        for part in ("train", "validation"):
+            same_numbers(scalars(folder / "out" / part), scalars(place / "out" / part))
+
+
+# -- a server ---------------------------------------------------------------------------------------------------------
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        received: list[Any] = self.server.received  # type: ignore[attr-defined]
+        received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]:
+    """A server of each rank's own, which remembers what it was sent."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        listening.received = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield listening
+        listening.shutdown()
+        thread.join()
+
+
+def test_root_alone_sends(comm: Communicator, server: Any) -> None:
+    monitor = RemoteMonitor(f"http://127.0.0.1:{server.server_address[1]}", send_as_json=True)
+    history = regression(comm).fit(X, Y, epochs=2, callbacks=[monitor], **OPTIONS).history
+    rows = [{"epoch": n, **{key: values[n] for key, values in history.items()}} for n in range(2)]
+    assert server.received == (rows if comm.is_root else [])
+
+
+@pytest.mark.filterwarnings("ignore:RemoteMonitor could not reach its server")
+def test_a_server_that_is_not_there_ends_no_training(comm: Communicator) -> None:
+    with HTTPServer(("127.0.0.1", 0), Handler) as gone:
+        address = f"http://127.0.0.1:{gone.server_address[1]}"
+    assert regression(comm).fit(X, Y, epochs=2, callbacks=[RemoteMonitor(address)], **OPTIONS).epoch == [0, 1]
+
+
+# -- an interruption --------------------------------------------------------------------------------------------------
+
+
+class PowerCut(Exception):
+    """Ends a training."""
+
+
+class Interrupt(Callback):
+    """Raises on one rank, at a batch of an epoch."""
+
+    def __init__(self, rank: int, epoch: int, batch: int) -> None:
+        self.rank, self.at = rank, (epoch, batch)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if (self.epoch, batch) == self.at and self.model.comm.rank == self.rank:
+            raise PowerCut
+
+
+def net(comm: Communicator, *, seed: int = 3) -> Sequential:
+    """Return a model with all kinds of state; its first weights follow from the seed, and those of a run from root."""
+    utils.set_random_seed(seed)
+    model = Sequential(
+        [
+            layers.Dense(6, activation="tanh", input_shape=(2,)),
+            layers.BatchNormalization(),
+            layers.Dropout(0.25),
+            layers.Dense(1),
+        ],
+        comm=comm,
+    )
+    model.compile(optimizer=optimizers.Adam(0.01), loss="mse", metrics=["mae"])
+    return model
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """Compute in float64: Adam divides small sums by small sums, and shows their rounding."""
+    with floatx("float64"):
+        yield
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_training_goes_on_as_if_it_had_never_stopped(comm: Communicator, folder: Path, before: int) -> None:
+    """At another number of ranks, too."""
+    through = net(Communicator.alone())
+    expected = through.fit(X, Y, epochs=5, **OPTIONS).history
+    part = comm.split(0 if comm.rank < min(before, comm.size) else None)
+    if part is not None:
+        with pytest.raises(PowerCut):
+            net(part).fit(
+                X, Y, epochs=5, **OPTIONS,
+                callbacks=[BackupAndRestore("out"), Interrupt(part.size - 1, 3, 1)],
+            )  # fmt: skip
+        part.close()
+    again = net(comm)
+    again.set_weights([np.zeros_like(weight) for weight in again.get_weights()])
+    history = again.fit(X, Y, epochs=5, callbacks=[BackupAndRestore("out")], **OPTIONS)
+    assert history.epoch == [3, 4]
+    assert history.history.keys() == expected.keys()
+    for key, values in expected.items():
+        np.testing.assert_allclose(history.history[key], values[3:], rtol=1e-8, err_msg=key)
+    for weights in comm.all_gather_object(again.get_weights()):
+        for weight, other in zip(weights, through.get_weights(), strict=True):
+            np.testing.assert_allclose(weight, other, rtol=0, atol=1e-8)
+    steps = (again.progress.step, again.optimizer.iterations, again.progress.seed)
+    assert comm.all_gather_object(steps) == [(15, 15, through.progress.seed)] * comm.size
+    assert os.listdir(folder) == []  # the backup has served
+
+
+def test_what_a_backup_does_not_fit_is_the_same_error_on_all_ranks(comm: Communicator, folder: Path) -> None:
+    with pytest.raises(PowerCut):
+        net(comm).fit(X, Y, epochs=2, callbacks=[BackupAndRestore("out"), Interrupt(0, 1, 0)], **OPTIONS)
+    model = regression(comm)
+    with pytest.raises(ValueError, match="do not fit the model") as caught:
+        model.fit(X, Y, epochs=2, callbacks=[BackupAndRestore("out")], **OPTIONS)
+    assert isinstance(caught.value, RemoteError) == (not comm.is_root)
