@@ -15,10 +15,10 @@ from distfit.callbacks.callback import Callback, Logs, Ranks
 class ProgbarLogger(Callback):
     """Shows how far training has come.
 
-    With ``verbose=1`` it draws a bar, which takes a batch hook and so one more small message a step; with ``verbose=2``
-    it prints one line for each epoch, and costs nothing in between. ``verbose="auto"`` means the bar on a terminal, and
-    lines elsewhere: under `mpirun` the output is no terminal. With ``verbose=0`` it is silent. The validation of an
-    epoch has no bar and no line of its own.
+    With ``verbose=1`` it draws a bar, which takes a batch hook and so one more small message a step, and prints a line
+    when an epoch has ended; with ``verbose=2`` it prints the line alone, and costs nothing in between.
+    ``verbose="auto"`` means the bar on a terminal, and lines elsewhere: under `mpirun` the output is no terminal. With
+    ``verbose=0`` it is silent. The validation of an epoch has no bar and no line of its own.
 
     Example:
         >>> from distfit import callbacks
@@ -47,7 +47,8 @@ class ProgbarLogger(Callback):
         draw = {
             "on_train_batch_end": self._draw,
             "on_test_batch_end": self._draw_evaluation,
-            "on_predict_batch_end": self._draw,
+            # At the beginning: for a hook at the end of a batch, its outputs would be gathered from all ranks.
+            "on_predict_batch_begin": self._draw_begun,
         }
         for hook in draw:
             vars(self).pop(hook, None)
@@ -104,6 +105,9 @@ class ProgbarLogger(Callback):
         if self._bar is not None and not self._bar.disable:
             self._bar.set_postfix_str(_values(logs), refresh=False)
             self._bar.update(batch + 1 - self._bar.n)
+
+    def _draw_begun(self, batch: int, logs: Logs | None = None) -> None:
+        self._draw(batch - 1, logs)
 
     def _draw_evaluation(self, batch: int, logs: Logs | None = None) -> None:
         if not self._in_fit:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from support.small import line, regression
 
-from distfit.callbacks import Callback, LambdaCallback, ProgbarLogger
+from distfit.callbacks import Callback, CallbackList, LambdaCallback, ProgbarLogger
 from distfit.comm import Communicator
 
 
@@ -140,6 +140,14 @@ def test_the_bar_counts_no_batches_of_the_validation() -> None:
     counts = re.findall(r"(\d+)/(\d+) \[", text)
     assert counts
     assert all(int(n) <= int(of) == 3 for n, of in counts)
+
+
+def test_a_bar_asks_for_no_outputs_of_batches() -> None:
+    """They would be gathered from all ranks."""
+    for verbose in (0, 1, 2):
+        hooks = CallbackList([ProgbarLogger()], verbose=verbose)
+        assert not hooks.has_hook("on_predict_batch_end")
+        assert hooks.has_hook("on_predict_batch_begin") == (verbose == 1)
 
 
 @pytest.mark.parametrize(("call", "title"), [("evaluate", "Evaluate"), ("predict", "Predict")])
