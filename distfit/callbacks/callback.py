@@ -5,6 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
+from distfit.comm import Communicator
+
 Ranks = Literal["all", "root", "local_root"]
 Logs = dict[str, Any]
 
@@ -48,6 +50,7 @@ class Callback:
     state_names: ClassVar[tuple[str, ...]] = ()
     params: dict[str, Any] | None = None
     _model: Any = None
+    _ranks_of_training: Communicator | None = None
 
     @property
     def model(self) -> Any:
@@ -61,6 +64,17 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Take the model; before the first hook."""
         self._model = model
+
+    def set_comm(self, comm: Communicator) -> None:
+        """Take the ranks that train together; before the first hook."""
+        self._ranks_of_training = comm
+
+    def say(self, text: str) -> None:
+        """Print on root alone, whichever ranks the hook runs on.
+
+        Ranks: local; any may call it.
+        """
+        (self._ranks_of_training or Communicator.world()).print(text)
 
     def get_state(self) -> dict[str, Any]:
         """Return how far the callback has come: what a checkpoint has to hold for it to go on as if never stopped.

@@ -163,6 +163,9 @@ class CallbackList:
         """Read the hooks, and agree on them with the other ranks."""
         self._read_again()
         comm = self.comm.current
+        for callback in self.callbacks:
+            if isinstance(callback, Callback):
+                callback.set_comm(comm)
         with comm.guard():
             self._roster.agree(comm)
 

@@ -89,8 +89,8 @@ class EarlyStopping(MonitorCallback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:  # noqa: ARG002
         if self.verbose and self.stopped_epoch:
-            self.model.comm.print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            self.say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             if self.verbose:
-                self.model.comm.print(f"The weights of epoch {self.best_epoch + 1}, the best, are restored")
+                self.say(f"The weights of epoch {self.best_epoch + 1}, the best, are restored")
             self.model.set_weights(self.best_weights)

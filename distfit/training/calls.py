@@ -228,12 +228,26 @@ def predict(
 def callback_list(
     model: Model, callbacks: Any, verbose: int, *, history: bool = True, **params: Any
 ) -> CallbackList:
-    """Return the callbacks of a call: the user's, then a history, then a progress display."""
-    if isinstance(callbacks, CallbackList):
-        return callbacks
-    return CallbackList(
-        callbacks, add_history=history, add_progbar=verbose != 0, model=model, verbose=verbose, **params
-    )
+    """Return the callbacks of a call: the user's, then a history, then a progress display.
+
+    A list of the user's own is taken as it is, as in Keras; it gets the model and the parameters, if it has none.
+
+    Raises:
+        ValueError: if such a list is for other ranks than the model.
+    """
+    params = {"verbose": verbose, **params}
+    if not isinstance(callbacks, CallbackList):
+        return CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, model=model, **params)
+    if callbacks.model is None:
+        callbacks.set_model(model)
+    if not callbacks.params:
+        callbacks.set_params(params)
+    if callbacks.comm is not model.comm:
+        raise ValueError(
+            f"the CallbackList is for {callbacks.comm.size} ranks, and the model for {model.comm.size} others. Make it"
+            " with model=model, or with the model's comm"
+        )
+    return callbacks
 
 
 def as_keras_returns(results: dict[str, Any], *, return_dict: bool) -> Any:
