@@ -19,7 +19,7 @@ CASES = list(cases())
 def keras_s(case: Case) -> list[str]:
     """Return what a callback of Keras's sees; see tests/callbacks/reference/keras_traces.py.
 
-    Keras numbers the end of a last, shorter execution as if it were a whole one: 8 where 6 is the last batch. A
+    Keras numbers the end of a last, shorter execution as if it were a whole one: 5 where 4 is the last batch. A
     callback that counts batches by it counts some that were not there; distfit gives the last batch's number.
     """
     events = [REFERENCE["events"][number] for number in REFERENCE["traces"][case.name]]
