@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from distfit.callbacks.batch_count import CountsBatches, batches_between
 from distfit.callbacks.callback import Callback, Logs, Ranks
 from distfit.checkpoint import Backups
 
 
-class BackupAndRestore(Callback):
+class BackupAndRestore(CountsBatches, Callback):
     """Backs up a training, so that the same program, started again after an interruption, goes on with it.
 
     Args:
@@ -23,10 +23,10 @@ class BackupAndRestore(Callback):
         delete_checkpoint: whether the backups are removed when training has ended.
 
     A backup is the weights, the optimizer's state, the seed and the count of steps. When `fit` begins and one is there,
-    all ranks continue from it, at the epoch behind it; with the same data and arguments, the epochs that remain give
-    the values that they would have given without the interruption, at any number of ranks. A backup from within an
-    epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What other callbacks have
-    seen, such as the patience of `EarlyStopping`, is not in it.
+    all ranks continue from it, at the epoch behind it; with the same data, arguments and `utils.set_random_seed`, the
+    epochs that remain give the values that they would have given without the interruption, at any number of ranks. A
+    backup from within an epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What
+    other callbacks have seen, such as the patience of `EarlyStopping`, is not in it.
 
     The last backup is there, and whole, whenever the program is ended; see `distfit.checkpoint.Backups`.
 
@@ -60,6 +60,7 @@ class BackupAndRestore(Callback):
     """
 
     ranks: Ranks = "root"
+    state_names = ("_batches",)
 
     def __init__(
         self,
@@ -70,21 +71,18 @@ class BackupAndRestore(Callback):
     ) -> None:
         if not os.fspath(backup_dir):
             raise ValueError(f"backup_dir is the path of a folder. Received: {backup_dir!r}")
-        if save_freq != "epoch" and not _is_count(save_freq):
-            raise ValueError(f"save_freq is 'epoch' or a number of batches. Received: {save_freq!r}")
+        self._batches_between = batches_between("save_freq", save_freq, {"epoch": 0})
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self._backups = Backups(backup_dir)
         self._epoch = 0
-        self._batches = 0
-        self._last_batch = -1
-        if save_freq != "epoch":
+        if self._batches_between:
             self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        self._batches = 0
+        self._begin_count()
         if not self.model.built:
             raise ValueError(
                 "BackupAndRestore needs a model that has its weights before fit begins, but the shape of the model's"
@@ -94,7 +92,7 @@ class BackupAndRestore(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
         self._epoch = epoch
-        self._last_batch = -1
+        self._begin_epoch()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
         if self.save_freq == "epoch":
@@ -105,12 +103,7 @@ class BackupAndRestore(Callback):
             self._backups.remove()
 
     def _after_batch(self, batch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
-        # One call stands for several batches where `steps_per_execution` says so.
-        before = self._batches
-        self._batches += batch - self._last_batch
-        self._last_batch = batch
-        every = int(self.save_freq)
-        if self._batches // every > before // every:
+        if self._count(batch, self._batches_between):
             self._save(self._epoch, batch + 1)
 
     def _save(self, epoch: int, batch: int) -> None:
@@ -145,7 +138,3 @@ class BackupAndRestore(Callback):
             metadata["seed"],
             metadata["step"],
         )
-
-
-def _is_count(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1

@@ -39,6 +39,7 @@ class CSVLogger(Callback):
     """
 
     ranks: Ranks = "root"
+    state_names = ("_keys",)
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         self.filename = os.fspath(filename)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 
+from distfit.callbacks.batch_count import CountsBatches, batches_between
 from distfit.callbacks.callback import Logs, Ranks
 from distfit.callbacks.monitor import Mode, MonitorCallback
 
 
-class ModelCheckpoint(MonitorCallback):
+class ModelCheckpoint(CountsBatches, MonitorCallback):
     """Saves the model, or its weights, after epochs or batches.
 
     Args:
@@ -74,33 +74,25 @@ class ModelCheckpoint(MonitorCallback):
                 f"{'weights are' if self.save_weights_only else 'a model is'} saved to a file that ends in"
                 f" {' or '.join(endings)}. Received: filepath={self.filepath!r}"
             )
-        if save_freq != "epoch" and not _is_count(save_freq):
-            raise ValueError(f"save_freq is 'epoch' or a number of batches. Received: {save_freq!r}")
+        self._batches_between = batches_between("save_freq", save_freq, {"epoch": 0})
         self.save_freq = save_freq
         self._epoch = 0
-        self._batches = 0
-        self._last_batch = -1
-        if save_freq != "epoch":
+        if self._batches_between:
             self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        self._batches = 0
+        self._begin_count()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
         self._epoch = epoch
-        self._last_batch = -1
+        self._begin_epoch()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
             self._save(logs or {}, epoch=epoch + 1)
 
     def _after_batch(self, batch: int, logs: Logs | None = None) -> None:
-        # One call stands for several batches where `steps_per_execution` says so.
-        before = self._batches
-        self._batches += batch - self._last_batch
-        self._last_batch = batch
-        every = int(self.save_freq)
-        if self._batches // every > before // every:
+        if self._count(batch, self._batches_between):
             self._save(logs or {}, epoch=self._epoch + 1, batch=batch + 1)
 
     def _save(self, logs: Logs, **numbers: int) -> None:
@@ -131,7 +123,3 @@ class ModelCheckpoint(MonitorCallback):
             return False
         self.best = value
         return True
-
-
-def _is_count(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1

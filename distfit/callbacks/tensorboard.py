@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import textwrap
 import time
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from distfit.callbacks.batch_count import CountsBatches, batches_between
 from distfit.callbacks.callback import Callback, Logs, Ranks
 from distfit.callbacks.event_file import EventFile
 from distfit.callbacks.weight_image import weight_image
 
 
-class TensorBoard(Callback):
+class TensorBoard(CountsBatches, Callback):
     """Writes logs, and weights if asked to, to files that ``tensorboard --logdir logs`` shows.
 
     Args:
@@ -85,10 +86,8 @@ class TensorBoard(Callback):
         self.write_images = write_images
         self.write_steps_per_second = write_steps_per_second
         self.update_freq = update_freq
-        self._batches_between = _batches_between(update_freq)
+        self._batches_between = batches_between("update_freq", update_freq, {"epoch": 0, "batch": 1})
         self._files: dict[str, EventFile] = {}
-        self._batches = 0
-        self._last_batch = -1
         self._has_graph = False
         self._epoch_start = self._last_write = (0, 0.0)
         if self._batches_between:
@@ -99,21 +98,17 @@ class TensorBoard(Callback):
         self._files = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        self._batches = 0
+        self._begin_count()
         self._has_graph = False
         self._file("train")  # what cannot be written is better known now than after the first epoch
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
-        self._last_batch = -1
+        self._begin_epoch()
         now = time.perf_counter()
         self._epoch_start, self._last_write = (self.model.progress.step, now), (self._batches, now)
 
     def _after_batch(self, batch: int, logs: Logs | None = None) -> None:
-        # One call stands for several batches where `steps_per_execution` says so.
-        before = self._batches
-        self._batches += batch - self._last_batch
-        self._last_batch = batch
-        if self._batches // self._batches_between == before // self._batches_between:
+        if not self._count(batch, self._batches_between):
             return
         values = _numbers(logs)
         if self.write_steps_per_second:
@@ -170,15 +165,6 @@ class TensorBoard(Callback):
             image = weight_image(variable.value) if self.write_images else None
             if image is not None:
                 file.image(f"{variable.name}/image", image, epoch)
-
-
-def _batches_between(update_freq: Any) -> int:
-    """Return the batches between two writes; 0 where only epochs are written."""
-    if update_freq in ("epoch", "batch"):
-        return int(update_freq == "batch")
-    if isinstance(update_freq, bool) or not isinstance(update_freq, Integral) or int(update_freq) < 1:
-        raise ValueError(f"update_freq is 'epoch', 'batch' or a number of batches. Received: {update_freq!r}")
-    return int(update_freq)
 
 
 def _numbers(logs: Logs | None) -> dict[str, float]:

@@ -224,7 +224,7 @@ def test_a_batch_hook_only_where_batches_are_written(
         ({"profile_batch": (10, 20)}, r"profile_batch is 0.*Received: \(10, 20\)"),
         ({"embeddings_freq": 1}, "embeddings_freq is 0.*Received: 1 and None"),
         ({"embeddings_metadata": "m.tsv"}, "embeddings_freq is 0.*Received: 0 and 'm.tsv'"),
-        ({"update_freq": 0}, "update_freq is 'epoch', 'batch' or a number of batches. Received: 0"),
+        ({"update_freq": 0}, r"update_freq is 'epoch', 'batch' or a number of batches\. Received: 0"),
         ({"update_freq": True}, "Received: True"),
         ({"update_freq": "step"}, "Received: 'step'"),
     ],
