@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distfit.callbacks.callback import Callback, Logs
 from distfit.callbacks.dispatch import Dispatch, dispatch_of
-from distfit.callbacks.effects import Effects
+from distfit.callbacks.effects import Effects, Shared
 from distfit.callbacks.history import History
 from distfit.callbacks.hooks import ALL_HOOKS, BATCH_HOOKS
 from distfit.callbacks.placement import Placed, flattened
 from distfit.callbacks.progbar_logger import ProgbarLogger
 from distfit.callbacks.roster import Roster
 from distfit.comm import Communicator
+
+if TYPE_CHECKING:
+    from mpi4py import MPI  # noqa: TID251 - a type in a signature; nothing is imported at run time
 
 
 class CallbackList:
@@ -33,7 +36,7 @@ class CallbackList:
         add_history: whether a `History` is added, behind the others.
         add_progbar: whether a `ProgbarLogger` is added, unless there is one.
         model: the model that is trained.
-        comm: the ranks. Defaults to the model's, or to all ranks of the job.
+        comm: the ranks, as distfit's or mpi4py's communicator. Defaults to the model's, or to all ranks of the job.
         params: what callbacks find in `Callback.params`.
 
     Example (a loop of one's own):
@@ -61,13 +64,13 @@ class CallbackList:
         add_history: bool = False,
         add_progbar: bool = False,
         model: Any = None,
-        comm: Communicator | None = None,
+        comm: Communicator | MPI.Comm | None = None,
         **params: Any,
     ) -> None:
         self._placed: list[Placed] = []
         self.params: dict[str, Any] = {}
         self.model: Any = None
-        self._comm = comm
+        self._comm = comm if comm is None or isinstance(comm, Communicator) else Communicator.from_mpi(comm)
         self._effects = Effects(None)
         self._in_training = False
         self.append(callbacks)
@@ -124,7 +127,7 @@ class CallbackList:
     def comm(self) -> Communicator:
         """The ranks that the hooks are for: those of the model, unless the list was given others."""
         if self._comm is None:
-            self._comm = self.model.comm if self.model is not None else Communicator.world()
+            self._comm = self.model.comm if isinstance(self.model, Shared) else Communicator.world()
         return self._comm
 
     def places(self) -> str:

@@ -32,6 +32,7 @@ class SharedState(HasNumbers, Protocol):
 class Shared(Protocol):
     """A model of distfit's."""
 
+    comm: Communicator
     shared_state: SharedState
 
 

@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from run_mpi import environment, mpiexec
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KERAS_PAGE = """
 import numpy as np
@@ -41,3 +44,27 @@ def test_the_example_of_keras_page_on_callbacks(tmp_path: Path, ranks: int) -> N
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("Epoch 1/1") == 1  # progress from root alone
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_example_of_a_loop_of_ones_own_trains_as_on_one_rank(tmp_path: Path, ranks: int) -> None:
+    def train(number: int) -> np.ndarray:
+        out = tmp_path / str(number)
+        ended = subprocess.run(
+            [mpiexec(), "-n", str(number), sys.executable, str(ROOT / "examples" / "custom_loop.py")]
+            + ["--epochs", "8", "--out", str(out)],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert [line.split(":")[0] for line in ended.stdout.splitlines()] == [f"epoch {n}" for n in range(8)]
+        return np.genfromtxt(out / "custom_loop.csv", delimiter=",", names=True)
+
+    alone, together = train(1), train(ranks)
+    assert alone.dtype.names == ("epoch", "loss", "val_loss")
+    assert alone["val_loss"][-1] < 0.5 < alone["val_loss"][0]
+    for column in alone.dtype.names:
+        np.testing.assert_allclose(together[column], alone[column], rtol=1e-9)
