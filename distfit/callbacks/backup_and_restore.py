@@ -28,6 +28,9 @@ class BackupAndRestore(CountsBatches, Callback):
     backup from within an epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What
     other callbacks have seen, such as the patience of `EarlyStopping`, is not in it.
 
+    Where `TimeLimit` ends a training with which the next job is to go on, give that ``check="epoch"``, and this
+    ``delete_checkpoint=False``: for the backup, an end is an end.
+
     The last backup is there, and whole, whenever the program is ended; see `distfit.checkpoint.Backups`.
 
     Unlike Keras's, ``save_freq=False`` is an error, and what was restored once plays no part in a later `fit`.

@@ -1,5 +1,6 @@
 """A training that is interrupted, and started again."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from support.small import line, regression
 
 from distfit import Sequential, layers, utils
-from distfit.callbacks import BackupAndRestore, Callback, LambdaCallback
+from distfit.callbacks import BackupAndRestore, Callback, LambdaCallback, TimeLimit
 from distfit.comm import Communicator
 
 X, Y = line(10)
@@ -153,6 +154,19 @@ def test_a_later_fit_without_it_begins_at_its_own_epoch(folder: Path) -> None:
     assert model.history.epoch == [2, 3]
     fit(model)
     assert model.history.epoch == [0, 1, 2, 3]
+
+
+def test_the_next_job_goes_on_where_time_was_over(folder: Path) -> None:
+    ticks = itertools.count()
+    limit = TimeLimit(10, grace=3, check="epoch", clock=lambda: float(next(ticks)))
+    through = fit(model_with_state(), epochs=12)
+    first = fit(model_with_state(), limit, BackupAndRestore(folder, delete_checkpoint=False), epochs=12)
+    ended = first.history.epoch[-1]
+    assert 0 < ended < 11
+    again = fit(model_with_state(), BackupAndRestore(folder), epochs=12)
+    assert again.history.epoch == list(range(ended + 1, 12))
+    for weight, expected in zip(again.get_weights(), through.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 def test_the_users_files_in_the_folder_stay(folder: Path) -> None:
