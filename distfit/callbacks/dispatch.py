@@ -112,7 +112,7 @@ class Together(Dispatch):
             for hook in stretch.common:
                 hook.call(*arguments, logs)
             changes.note_common(before, logs)
-            self._effects.note_common()
+        self._effects.note_common()
         for hook in stretch.own:
             if self._comm.is_among(hook.ranks):
                 # What hooks on a few ranks write is not in the logs of all before the ranks have agreed.

@@ -74,7 +74,6 @@ class Effects:
         Ranks: local.
         """
         self._version = self._shared.version
-        self.note_common()
 
     def note_common(self) -> None:
         """Note the numbers that should be equal on all ranks: behind hooks that ran on all, and before others.
@@ -105,16 +104,19 @@ class Effects:
         flags = [float(getattr(self._model, flag, False)) for flag in _FLAGS]
         flags[0] = max(flags[0], float(signals.stop_requested()))
         wrote = float(shared.version != self._version)
-        payload = [*flags, wrote, *numbers.offer(comm, self._common), *changes.offer(comm)]
+        of_numbers, of_logs = numbers.offer(comm, self._common), changes.offer(comm)
         packed = changes.packed(
             comm
-        )  # before the agreement: what cannot be sent is an error of this rank, for all
+        )  # now: what cannot be sent is an error like any other before an agreement
         agreed = comm.agreement.agree(
-            Phase.HOOKS, np.array(payload), key=key_of(hook), name=hook, changed=changes.are_new
+            Phase.HOOKS,
+            np.array([*flags, wrote, *of_numbers, *of_logs]),
+            key=key_of(hook),
+            name=hook,
+            changed=changes.are_new,
         )
         sums = agreed.sums.tolist()
-        of_numbers = slice(_HEAD, _HEAD + numbers.length)
-        of_logs = sums[of_numbers.stop :]
+        of_numbers, of_logs = sums[_HEAD:][: len(of_numbers)], sums[_HEAD + len(of_numbers) :]
         # What follows was announced to all ranks, and none of it can fail on one of them alone.
         if sums[_HEAD - 1]:
             shared.broadcast(comm)
@@ -122,7 +124,7 @@ class Effects:
             changes.take_packed(comm.transport.broadcast_bytes(packed), logs)
         else:
             changes.take(of_logs, logs)
-        numbers.take(sums[of_numbers])
+        numbers.take(of_numbers)
         for flag, raised in zip(_FLAGS, sums, strict=False):
             if raised and self._model is not None:
                 setattr(self._model, flag, True)

@@ -29,16 +29,13 @@ class RootNumbers:
 
     def __init__(self, shared: HasNumbers) -> None:
         self._shared = shared
+        self._offered: Numbers = {}
+        self._fingerprint: tuple[Numbers, list[float]] = ({}, fingerprint(repr({})))
         self._differed = False
         self._has_warned = False
 
-    @property
-    def length(self) -> int:
-        """How many numbers `offer` adds to a message."""
-        return FINGERPRINT + 1 + len(self._shared.numbers())
-
     def offer(self, comm: Communicator, common: Numbers | None = None) -> list[float]:
-        """Return what this rank adds to a message.
+        """Return what this rank adds to a message; `take` gets as many numbers.
 
         Args:
             comm: the ranks.
@@ -47,21 +44,22 @@ class RootNumbers:
 
         Ranks: local.
         """
-        numbers = self._shared.numbers()
-        values = [1.0, *numbers.values()]
-        text = repr(numbers if common is None else common)
-        return [*fingerprint(text), *(values if comm.is_root else [0.0] * len(values))]
+        self._offered = self._shared.numbers()
+        common = self._offered if common is None else common
+        if common != self._fingerprint[0]:
+            self._fingerprint = common, fingerprint(repr(common))
+        values = [1.0, *self._offered.values()]
+        return [*self._fingerprint[1], *(values if comm.is_root else [0.0] * len(values))]
 
     def take(self, sums: list[float]) -> None:
         """Take root's numbers, if it offered any, from the sums over all ranks.
 
-        Ranks: local, on all ranks alike; nothing in here can fail.
+        Ranks: local, on all ranks alike, behind `offer`; nothing in here can fail.
         """
         is_there, *values = sums[FINGERPRINT:]
         self._differed |= not all_equal(sums[:FINGERPRINT])
-        numbers = self._shared.numbers()
-        if is_there and values != list(numbers.values()):
-            self._shared.set_numbers(dict(zip(numbers, values, strict=True)))
+        if is_there and values != list(self._offered.values()):
+            self._shared.set_numbers(dict(zip(self._offered, values, strict=True)))
 
     def warn(self, comm: Communicator, where: str) -> None:
         """Warn, the first time, if ranks differed. To be called when nothing waits for this rank.

@@ -1,5 +1,6 @@
 """Where in the program a rank is when it joins an agreement."""
 
+import functools
 import zlib
 from enum import IntEnum
 
@@ -42,6 +43,7 @@ def describe(phase: Phase, key: int, name: str) -> str:
     return _TEXTS[phase].format(key=key, name=name)
 
 
+@functools.lru_cache(maxsize=256)
 def key_of(name: str) -> int:
     """Return a number for a name, small enough that sums of its square over thousands of ranks are exact."""
     return zlib.crc32(name.encode()) & 0xFFFFF

@@ -52,13 +52,14 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     if progress.accumulated == 0:
         model.engine.begin_gradients()
 
+    # A callback's hook before the batch may have drawn another learning rate on each rank.
+    offered = root_numbers.offer(comm) if progress.numbers_may_differ else []
+
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
         evaluated = model.compute_gradients(x, y, sample_weight, training_step(model, comm, batch))
         measurements = measured(model, scores, batch, evaluated)
-        if not progress.numbers_may_differ:
-            return measurements
-        return np.concatenate([measurements, root_numbers.offer(comm)])
+        return np.concatenate([measurements, offered]) if offered else measurements
 
     if signals.stop_requested():
         model.stop_training = True
