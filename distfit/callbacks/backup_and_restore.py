@@ -23,10 +23,10 @@ class BackupAndRestore(CountsBatches, Callback):
         delete_checkpoint: whether the backups are removed when training has ended.
 
     A backup is the weights, the optimizer's state, the seed and the count of steps. When `fit` begins and one is there,
-    all ranks continue from it, at the epoch behind it; with the same data, arguments and `utils.set_random_seed`, the
-    epochs that remain give the values that they would have given without the interruption, at any number of ranks. A
-    backup from within an epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What
-    other callbacks have seen, such as the patience of `EarlyStopping`, is not in it.
+    all ranks continue from it, at the epoch behind it; with the same data and arguments, the epochs that remain give
+    the values that they would have given without the interruption, at any number of ranks. A backup from within an
+    epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What other callbacks have
+    seen, such as the patience of `EarlyStopping`, is not in it.
 
     Where `TimeLimit` ends a training with which the next job is to go on, give that ``check="epoch"``, and this
     ``delete_checkpoint=False``: for the backup, an end is an end.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from distfit.data.shard import Partition
 from distfit.data.source import Source
 
 _LOOK_AHEAD_ROWS = 8192  # of the order, computed at once: one NumPy call then costs little for each batch
+_NOTHING: tuple[int, int, np.ndarray] = (-1, 0, np.empty(0, np.int64))
 
 
 class Feed(ABC):
@@ -28,8 +30,13 @@ class Feed(ABC):
     has_next: bool
 
     @abstractmethod
-    def begin(self, epoch: int) -> None:
-        """Go to the start of an epoch."""
+    def begin(self, epoch: int, seed: int) -> None:
+        """Go to the start of an epoch.
+
+        Args:
+            epoch: its number.
+            seed: of the order and the augmentations. Given here, since a training that is resumed learns it late.
+        """
 
     @abstractmethod
     def fetch(self, step: int) -> Batch:
@@ -45,10 +52,9 @@ class IndexedFeed(Feed):
 
     Args:
         source: this rank's rows, or those of all.
-        order: of the rows of the whole data set.
+        order: of the rows of the whole data set; its seed is that of `begin`.
         batch_size: rows of a global batch, over all ranks.
         partition: which of them are this rank's.
-        seed: of the augmentations' random numbers.
         training: whether augmentations are on.
         steps: of an epoch. Defaults to those of one pass over the data; an epoch with other ones goes on where the one
             before it ended.
@@ -61,7 +67,6 @@ class IndexedFeed(Feed):
         batch_size: int,
         partition: Partition,
         *,
-        seed: int,
         training: bool,
         steps: int | None = None,
     ) -> None:
@@ -69,18 +74,19 @@ class IndexedFeed(Feed):
         self._order = order
         self._batch_size = batch_size
         self._partition = partition
-        self._seed = seed
         self._training = training
         self._steps_per_pass = -(-order.length // batch_size)
         self.steps: int = self._steps_per_pass if steps is None else steps
         self._next = self._stop = 0
-        self._ahead: tuple[int, int, np.ndarray] = (-1, 0, np.empty(0, np.int64))
+        self._ahead = _NOTHING
 
     @property
     def has_next(self) -> bool:  # type: ignore[override]
         return self._next < self._stop
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, seed: int) -> None:
+        if seed != self._order.seed:
+            self._order, self._ahead = replace(self._order, seed=seed), _NOTHING
         self._next = epoch * self.steps
         self._stop = self._next + self.steps
 
@@ -91,7 +97,9 @@ class IndexedFeed(Feed):
         rows = np.sort(self._rows(passed, start, min(start + self._batch_size, self._order.length)))
         first_row, mine = self._partition.part(rows)
         data = (
-            self._source.rows(mine, seed=self._seed, step=step, first_row=first_row, training=self._training)
+            self._source.rows(
+                mine, seed=self._order.seed, step=step, first_row=first_row, training=self._training
+            )
             if len(mine)
             else self._source.no_rows()
         )

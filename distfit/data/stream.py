@@ -51,7 +51,7 @@ class StreamFeed(Feed):
         self._left = 0
         self._seen = self._batches = 0
 
-    def begin(self, epoch: int) -> None:  # noqa: ARG002 - a stream knows only how to go on
+    def begin(self, epoch: int, seed: int) -> None:  # noqa: ARG002 - a stream knows only how to go on
         if self._iterator is None or self.steps is None:
             self._iterator = iter(self._stream)
             self._read()

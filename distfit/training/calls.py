@@ -48,7 +48,8 @@ def fit(
         y: targets, ``(rows, ...)``.
         batch_size: rows of a global batch, over all ranks. Defaults to 32.
         epochs: the number of the last epoch.
-        verbose: 0 is silent, 1 a progress bar, 2 a line for each epoch; ``"auto"`` is 1 on a terminal and 2 elsewhere.
+        verbose: 0 is silent, 1 or ``"auto"`` a progress bar where root's output is a terminal, 2 a line for each epoch.
+            Where it is none, as under `mpirun`, 1 is 2: a bar would take a message a step, and nobody would see it.
         callbacks: a callback, a list of them, or a `CallbackList`.
         validation_split: the fraction of rows, from the end and before shuffling, to validate on.
         validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to validate on, or an iterable.

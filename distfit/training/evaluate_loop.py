@@ -27,7 +27,7 @@ def evaluate(model: Model, feed: Feed, callbacks: CallbackList, check_next: Call
     scores = model.new_scores()
     model.stop_evaluating = False
     callbacks.on_test_begin()
-    feed.begin(0)
+    feed.begin(0, model.progress.seed)
     has_next = comm.reach("the start of an evaluation", has_next=feed.has_next).has_next
     check_any(has_next)
     batch = 0

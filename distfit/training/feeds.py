@@ -39,7 +39,7 @@ class Batching:
                 raise ValueError(f"{name} is a whole number of at least 1. Received: {value!r}")
 
 
-def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communicator, seed: int) -> Feed:
+def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communicator) -> Feed:
     """Return this rank's view of the global batches.
 
     Args:
@@ -47,7 +47,6 @@ def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communi
         rows: how many rows each rank's data have; of a stream, nothing.
         batching: how they are cut.
         comm: the ranks that share the data.
-        seed: of the order and the augmentations.
 
     Raises:
         ValueError: if there are no rows at all.
@@ -84,10 +83,9 @@ def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communi
         )
     return IndexedFeed(
         inputs.source,
-        Order(total, seed, batching.shuffle),
+        Order(total, shuffle=batching.shuffle),
         batch_size,
         partition,
-        seed=seed,
         training=batching.training,
         steps=batching.steps,
     )

@@ -67,7 +67,7 @@ def train_epoch(
     progress.numbers_may_differ = callbacks.has_hook("on_train_batch_begin")
     progress.logs_are_read = callbacks.has_hook("on_train_batch_end") or model.has_own_train_step
     model.reset_metrics()
-    feed.begin(epoch)
+    feed.begin(epoch, progress.seed)
     progress.has_next = comm.reach("the start of an epoch", has_next=feed.has_next).has_next
     check_any(progress.has_next)
     logs: dict[str, object] = {}

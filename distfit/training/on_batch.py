@@ -47,7 +47,7 @@ def train_on_batch(
         inputs = read_inputs(x, y, sample_weight, class_weight)
         feed = begin(self, {"": (inputs, Batching(steps=1, training=True))}, {}).feeds[""]
         self.reset_metrics()
-        feed.begin(0)
+        feed.begin(0, self.progress.seed)
         self.train_step(feed.fetch(self.progress.step))
         self.scores.finish(self.comm)
     return as_keras_returns(self.scores.results(), return_dict=return_dict)

@@ -31,7 +31,7 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
     rows = Rows()
     model.stop_predicting = False
     callbacks.on_predict_begin()
-    feed.begin(0)
+    feed.begin(0, model.progress.seed)
     has_next = comm.reach("the start of a prediction", has_next=feed.has_next).has_next
     batch = 0
     while has_next:

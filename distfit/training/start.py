@@ -78,14 +78,14 @@ def begin(
         "what compile was given": model.describe_compiled(),
         **{f"{name}batch_size and steps": batching for name, (_, batching) in present.items()},
     }
-    shown = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else int(verbose)
+    shown = 1 if verbose == "auto" else int(verbose)
+    if shown == 1 and not sys.stdout.isatty():
+        shown = 2  # a bar would be seen by nobody, but its batch hook costs a message a step
     described = agree_on_start(
         model, comm, describe(model, {name: inputs for name, (inputs, _) in present.items()}, settings, shown)
     )
     feeds = {
-        name: make_feed(
-            inputs, [one.rows.get(name, 0) for one in described], batching, comm, model.progress.seed
-        )
+        name: make_feed(inputs, [one.rows.get(name, 0) for one in described], batching, comm)
         for name, (inputs, batching) in present.items()
     }
     return Start(feeds, described[0].verbose)

@@ -35,17 +35,16 @@ def indexed(
     assert source is not None
     return IndexedFeed(
         source,
-        Order(rows, 3, shuffle),
+        Order(rows, shuffle=shuffle),
         batch_size,
         EvenPartition(rank, size),
-        seed=3,
         training=True,
         steps=steps,
     )
 
 
 def epoch_of(feed: Feed, epoch: int, step: int = 0) -> list[Batch]:
-    feed.begin(epoch)
+    feed.begin(epoch, seed=3)
     batches = []
     while feed.has_next:
         batches.append(feed.fetch(step + len(batches)))
@@ -82,8 +81,16 @@ def test_parts_that_ranks_hold_are_one_data_set(lengths: list[int], batch_size: 
         source = read_inputs(np.arange(offset, offset + length)).source
         assert source is not None
         partition = HeldPartition(offset, length)
-        feeds.append(IndexedFeed(source, Order(total, 3), batch_size, partition, seed=3, training=True))
+        feeds.append(IndexedFeed(source, Order(total), batch_size, partition, training=True))
     assert together(feeds, epoch=1) == together([indexed(total, batch_size)], epoch=1)
+
+
+def test_the_order_is_that_of_the_seed_with_which_an_epoch_begins() -> None:
+    """A training that is resumed learns its seed after its feed was made, and may be begun with another one before."""
+    feed = indexed(40, 4)
+    for seed in (1, 2, 1):
+        feed.begin(0, seed)
+        np.testing.assert_array_equal(feed.fetch(0)[0], np.sort(Order(40, seed).rows(0, 0, 4)))
 
 
 def test_places_order_the_rows_of_all_ranks_and_batches() -> None:
@@ -127,7 +134,7 @@ def test_a_shard_without_rows_reads_nothing() -> None:
 
     source = read_inputs(Unread()).source
     assert source is not None
-    feed = IndexedFeed(source, Order(1), 1, EvenPartition(1, 2), seed=0, training=True)
+    feed = IndexedFeed(source, Order(1), 1, EvenPartition(1, 2), training=True)
     (batch,) = epoch_of(feed, 0)
     (x,) = batch  # it unpacks as any other
     assert (batch.rows, len(x)) == (0, 0)
@@ -146,7 +153,7 @@ def mapped_epoch(rank: int, size: int, *, training: bool = True, epoch: int = 0,
     x = np.arange(57.0).reshape(19, 3)
     source = read_inputs(data.map(x, noisy)).source
     assert source is not None
-    feed = IndexedFeed(source, Order(19, 3), 8, EvenPartition(rank, size), seed=3, training=training)
+    feed = IndexedFeed(source, Order(19), 8, EvenPartition(rank, size), training=training)
     return epoch_of(feed, epoch, step)
 
 
@@ -221,7 +228,7 @@ def test_a_rank_whose_own_stream_has_ended_has_no_rows() -> None:
 
 def test_an_error_of_a_stream_surfaces_at_its_batch_and_not_before() -> None:
     feed = StreamFeed(Stream(*batches(2, 2), OSError("tape")), 0, 1)
-    feed.begin(0)
+    feed.begin(0, seed=3)
     feed.fetch(0)
     feed.fetch(1)
     assert feed.has_next
@@ -258,14 +265,14 @@ def test_a_generator_without_end_gives_epochs_of_the_steps_asked_for() -> None:
 def test_a_stream_is_read_one_batch_ahead_and_no_further() -> None:
     stream = Stream(*batches(1, 1, 1, 1))
     feed = StreamFeed(stream, 0, 1)
-    feed.begin(0)
+    feed.begin(0, seed=3)
     feed.fetch(0)
     assert stream.read == 2
 
 
 def test_a_batch_whose_parts_have_different_numbers_of_rows() -> None:
     feed = StreamFeed(Stream((np.zeros(3), np.zeros(2))), 0, 1)
-    feed.begin(0)
+    feed.begin(0, seed=3)
     with pytest.raises(ValueError, match=r"different numbers of rows: \[2, 3\]"):
         feed.fetch(0)
 
