@@ -1,10 +1,11 @@
 """Callbacks: hooks into training, evaluation and prediction that say on which ranks they run."""
 
-from distfit.callbacks.aggregate import Weighted
 from distfit.callbacks.backup_and_restore import BackupAndRestore
 from distfit.callbacks.callback import Callback, Logs, Ranks
 from distfit.callbacks.callback_list import CallbackList
 from distfit.callbacks.csv_logger import CSVLogger
+from distfit.callbacks.dispatch.aggregate import Weighted
+from distfit.callbacks.dispatch.placement import on_all, on_local_root, on_root
 from distfit.callbacks.early_stopping import EarlyStopping
 from distfit.callbacks.history import History
 from distfit.callbacks.json_logger import JSONLogger
@@ -12,7 +13,6 @@ from distfit.callbacks.lambda_callback import LambdaCallback
 from distfit.callbacks.learning_rate_scheduler import LearningRateScheduler
 from distfit.callbacks.learning_rate_warmup import LearningRateWarmup
 from distfit.callbacks.model_checkpoint import ModelCheckpoint
-from distfit.callbacks.placement import on_all, on_local_root, on_root
 from distfit.callbacks.progbar_logger import ProgbarLogger
 from distfit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from distfit.callbacks.remote_monitor import RemoteMonitor

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from distfit.callbacks.callback import Callback, Logs
-from distfit.callbacks.dispatch import Dispatch, dispatch_of
-from distfit.callbacks.effects import Effects, Shared
+from distfit.callbacks.dispatch.calls import Dispatch, dispatch_of
+from distfit.callbacks.dispatch.effects import Effects, Shared
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS, BATCH_HOOKS
+from distfit.callbacks.dispatch.placement import Placed, flattened
+from distfit.callbacks.dispatch.roster import Roster
 from distfit.callbacks.history import History
-from distfit.callbacks.hooks import ALL_HOOKS, BATCH_HOOKS
-from distfit.callbacks.placement import Placed, flattened
 from distfit.callbacks.progbar_logger import ProgbarLogger
-from distfit.callbacks.roster import Roster
 from distfit.comm import Communicator
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distfit.callbacks.callback import Callback, Ranks
-from distfit.callbacks.hooks import ALL_HOOKS
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS
 
 
 class LambdaCallback(Callback):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from distfit.callbacks import CallbackList
-from distfit.callbacks.logs import AggregatedLogs, combined
+from distfit.callbacks.dispatch.logs import AggregatedLogs, combined
 from distfit.data import Feed
 from distfit.training.feeds import check_any
 from distfit.training.step import apply_gradients

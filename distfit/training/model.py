@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distfit.callbacks.logs import AggregatedLogs
+from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import Communicator
 from distfit.data import Batch
 from distfit.engines import Engine, Evaluated, LossValue, NumpyEngine, Step

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distfit.callbacks import CallbackList
-from distfit.callbacks.logs import AggregatedLogs
+from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import Agreed
 from distfit.data import Batch, Feed, unpack
 from distfit.training.gather import Rows, all_rows

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distfit.callbacks.logs import AggregatedLogs
+from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import CAPACITY, Communicator
 from distfit.metrics import Metric, State
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distfit.callbacks.optimizer_numbers import RootNumbers
+from distfit.callbacks.dispatch.root_numbers import RootNumbers
 from distfit.comm import Communicator, Phase, key_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from distfit.callbacks.logs import AggregatedLogs
+from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import Agreed, Communicator, Phase, key_of, signals
 from distfit.data import Batch, unpack
 from distfit.engines import Evaluated, Step

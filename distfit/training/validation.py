@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distfit.callbacks import CallbackList
-from distfit.callbacks.logs import AggregatedLogs
+from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.data import Feed, Inputs, LocalPart, read_inputs
 from distfit.training.evaluate_loop import evaluate
 from distfit.training.feeds import check_together

@@ -8,7 +8,7 @@ from support.scripted import ScriptedModel
 from support.small import line, regression
 
 from distfit.callbacks import Callback, CallbackList, EarlyStopping, History, LambdaCallback, ProgbarLogger
-from distfit.callbacks.hooks import ALL_HOOKS
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS
 from distfit.comm import Communicator
 
 

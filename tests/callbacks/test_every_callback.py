@@ -9,7 +9,7 @@ from support.small import line, regression
 
 from distfit import Sequential, callbacks, optimizers
 from distfit.callbacks import Callback, CallbackList
-from distfit.callbacks.hooks import ALL_HOOKS
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS
 from distfit.comm import Communicator
 
 # Nobody listens where RemoteMonitor sends to.

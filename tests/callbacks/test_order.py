@@ -6,7 +6,7 @@ import pytest
 from support.small import line, regression
 
 from distfit.callbacks import Callback, LambdaCallback
-from distfit.callbacks.hooks import ALL_HOOKS
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS
 from distfit.comm import Communicator
 
 

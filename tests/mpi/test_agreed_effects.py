@@ -9,7 +9,7 @@ from support.small import line, regression
 
 from distfit import RemoteError
 from distfit.callbacks import Callback, on_local_root, on_root
-from distfit.callbacks.hooks import ALL_HOOKS
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS
 from distfit.comm import Communicator
 
 BATCHES, EPOCHS = 8, 2

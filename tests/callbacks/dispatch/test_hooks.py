@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from distfit.callbacks import Callback, CallbackList, LambdaCallback
-from distfit.callbacks.dispatch import batch_stretches, runs
-from distfit.callbacks.hooks import ALL_HOOKS, Hook, hook_of
+from distfit.callbacks.dispatch.calls import batch_stretches, runs
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS, Hook, hook_of
 
 
 def names(callback: Any) -> set[str]:

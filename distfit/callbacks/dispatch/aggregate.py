@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distfit.callbacks.callback import Logs
-from distfit.callbacks.logs import AggregatedLogs, is_aggregated, is_number, plain
+from distfit.callbacks.dispatch.logs import AggregatedLogs, is_aggregated, is_number, plain
 from distfit.comm import Communicator, Phase, key_of, pack, unpack
 from distfit.metrics import Statistic
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from distfit import metrics
 from distfit.callbacks import Weighted
-from distfit.callbacks.aggregate import _part, aggregate, aggregate_alone
-from distfit.callbacks.logs import AggregatedLogs, plain
+from distfit.callbacks.dispatch.aggregate import _part, aggregate, aggregate_alone
+from distfit.callbacks.dispatch.logs import AggregatedLogs, plain
 from distfit.comm import Communicator, pack
 
 

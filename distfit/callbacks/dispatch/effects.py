@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from distfit.callbacks.callback import Logs
-from distfit.callbacks.log_changes import LogChanges
-from distfit.callbacks.optimizer_numbers import HasNumbers, RootNumbers
+from distfit.callbacks.dispatch.log_changes import LogChanges
+from distfit.callbacks.dispatch.root_numbers import HasNumbers, RootNumbers
 from distfit.comm import Communicator, Phase, key_of, signals
 
 _FLAGS = ("stop_training", "stop_evaluating", "stop_predicting")

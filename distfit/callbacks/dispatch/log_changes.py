@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distfit.callbacks.callback import Logs
-from distfit.callbacks.logs import plain
+from distfit.callbacks.dispatch.logs import plain
 from distfit.comm import FINGERPRINT, Communicator, all_equal, fingerprint, pack, unpack
 
 _MOST_RIDING = 128

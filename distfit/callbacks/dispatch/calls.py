@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from distfit.callbacks.aggregate import aggregate, aggregate_alone
 from distfit.callbacks.callback import Logs
-from distfit.callbacks.effects import Effects
-from distfit.callbacks.hooks import Hook
-from distfit.callbacks.log_changes import LogChanges
-from distfit.callbacks.logs import AggregatedLogs
+from distfit.callbacks.dispatch.aggregate import aggregate, aggregate_alone
+from distfit.callbacks.dispatch.effects import Effects
+from distfit.callbacks.dispatch.hooks import Hook
+from distfit.callbacks.dispatch.log_changes import LogChanges
+from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import Communicator
 
 

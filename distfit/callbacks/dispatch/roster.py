@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from distfit.callbacks.callback import Callback, Ranks
-from distfit.callbacks.hooks import ALL_HOOKS, Hook, hook_of
-from distfit.callbacks.placement import Placed
+from distfit.callbacks.dispatch.hooks import ALL_HOOKS, Hook, hook_of
+from distfit.callbacks.dispatch.placement import Placed
 from distfit.comm import Communicator, Phase, all_equal, fingerprint, key_of, pack, unpack
 from distfit.errors import DataMismatch
 
