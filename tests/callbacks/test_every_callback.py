@@ -1,49 +1,33 @@
 """What all callbacks have in common."""
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from support.small import line, regression
+from support.every_callback import CALLBACKS, UNHEARD, make, model_with_averages
+from support.small import line
 
-from distfit import Sequential, callbacks, optimizers
-from distfit.callbacks import Callback, CallbackList
+from distfit.callbacks import Callback, CallbackList, EarlyStopping, History, ReduceLROnPlateau
 from distfit.callbacks.dispatch.hooks import ALL_HOOKS
 from distfit.comm import Communicator
 
-# Nobody listens where RemoteMonitor sends to.
-pytestmark = pytest.mark.filterwarnings("ignore:RemoteMonitor could not reach its server")
+pytestmark = pytest.mark.filterwarnings(UNHEARD)
 
 ALIASES = {"on_batch_begin", "on_batch_end"}
-EXPORTED = [getattr(callbacks, name) for name in callbacks.__all__]
-CALLBACKS = [one for one in EXPORTED if inspect.isclass(one) and issubclass(one, Callback)]
-
-# The first arguments of those that need some.
-ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "BackupAndRestore": ("backup",),
-    "CSVLogger": ("training.csv",),
-    "JSONLogger": ("training.jsonl",),
-    "LearningRateScheduler": (lambda epoch, rate: rate / (epoch + 1),),
-    "ModelCheckpoint": ("{epoch}.safetensors",),
-    "TimeLimit": ("1-00:00:00",),
-}
 
 
 @pytest.fixture
 def callback(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
-    return request.param(*ARGUMENTS.get(request.param.__name__, ()))
-
-
-def model_with_averages() -> Sequential:
-    """Return a model whose optimizer keeps all that any callback asks for."""
-    return regression(Communicator.alone(), optimizer=optimizers.SGD(use_ema=True))
+    return make(request.param)
 
 
 def history(callback: Callback) -> dict[str, list[Any]]:
     """Fit a new model, and return its last two epochs' values."""
-    model = model_with_averages()
+    model = model_with_averages(Communicator.alone())
     model.fit(*line(), batch_size=4, epochs=2, verbose=0, validation_split=0.2, callbacks=[callback])
     return {key: values[-2:] for key, values in model.history.history.items()}
 
@@ -55,9 +39,56 @@ def test_a_callback_serves_two_fits_alike(callback: Callback, capsys: pytest.Cap
 
 @pytest.mark.parametrize("callback", CALLBACKS, indirect=True, ids=lambda cls: cls.__name__)
 def test_a_callback_bears_hooks_of_evaluate_and_predict_alone(callback: Callback) -> None:
-    model, (x, y) = model_with_averages(), line()
+    model, (x, y) = model_with_averages(Communicator.alone()), line()
     model.evaluate(x, y, verbose=0, callbacks=[callback])
     model.predict(x, verbose=0, callbacks=[callback])
+
+
+@pytest.mark.parametrize("callback", CALLBACKS, indirect=True, ids=lambda cls: cls.__name__)
+def test_its_state_survives_a_file(callback: Callback, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers and text as JSON, arrays beside it, as a checkpoint holds them."""
+    history(callback)
+    state = callback.get_state()
+    assert set(state) == set(callback.state_names)
+    arrays: list[np.ndarray] = []
+
+    def aside(value: Any) -> Any:
+        assert isinstance(value, np.ndarray), f"{type(value).__name__} is no value that a checkpoint holds"
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+
+    text = json.dumps(state, default=aside)
+    twin = make(type(callback))
+    twin.set_state(
+        json.loads(text, object_hook=lambda item: arrays[item["array"]] if "array" in item else item)
+    )
+    np.testing.assert_equal(twin.get_state(), state)
+    callback.get_state().clear()  # a state is a copy
+    np.testing.assert_equal(callback.get_state(), state)
+
+
+@pytest.mark.parametrize("kind", [EarlyStopping, ReduceLROnPlateau, History])
+@pytest.mark.parametrize("seen", [1, 2, 3, 4])
+def test_with_its_state_another_one_goes_on_as_it_would(kind: type[Callback], seen: int) -> None:
+    logs = [{"loss": loss} for loss in (5.0, 6.0, 6.0, 5.5, 7.0, 6.5, 6.0, 6.0)]
+
+    def show(callback: Callback, model: Any, epochs: list[int]) -> None:
+        for epoch in epochs:
+            callback.on_epoch_end(epoch, dict(logs[epoch]))
+
+    models = [model_with_averages(Communicator.alone()) for _ in range(2)]
+    first, twin = make(kind), make(kind)
+    for callback, model in zip((first, twin), models, strict=True):
+        callback.set_model(model)
+        callback.on_train_begin({})
+    show(first, models[0], list(range(seen)))
+    twin.set_state(first.get_state())
+    models[1].optimizer.learning_rate = models[0].optimizer.learning_rate
+    for callback, model in zip((first, twin), models, strict=True):
+        show(callback, model, list(range(seen, len(logs))))
+    np.testing.assert_equal(twin.get_state(), first.get_state())
+    assert models[0].stop_training == models[1].stop_training
+    assert models[0].optimizer.learning_rate == models[1].optimizer.learning_rate
 
 
 @pytest.mark.parametrize("cls", [*CALLBACKS, CallbackList], ids=lambda cls: cls.__name__)
