@@ -57,7 +57,7 @@ class LearningRateScheduler(Callback):
             )
         self.model.optimizer.learning_rate = rate
         if self.verbose:
-            self.model.comm.print(f"Epoch {epoch + 1}: the learning rate is set to {rate:g}")
+            self.say(f"Epoch {epoch + 1}: the learning rate is set to {rate:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
         learning_rate.log(self.model, logs)

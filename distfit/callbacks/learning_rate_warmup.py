@@ -110,9 +110,7 @@ class LearningRateWarmup(Callback):
         self.model.optimizer.learning_rate = self.target
         self.is_over = True
         if self.verbose:
-            self.model.comm.print(
-                f"Epoch {self._epoch + 1}: the warmup is over, at a learning rate of {self.target:g}"
-            )
+            self.say(f"Epoch {self._epoch + 1}: the warmup is over, at a learning rate of {self.target:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
         learning_rate.log(self.model, logs)

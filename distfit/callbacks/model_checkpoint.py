@@ -108,7 +108,7 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
         else:
             self.model.save(path)
         if self.verbose:
-            print(f"Epoch {self._epoch + 1}: saved {path}")  # noqa: T201
+            self.say(f"Epoch {self._epoch + 1}: saved {path}")
 
     def _is_best(self, logs: Logs) -> bool:
         value: Any = self.monitored(logs)

@@ -107,4 +107,4 @@ class ReduceLROnPlateau(MonitorCallback):
         self.cooldown_counter = self.cooldown
         self.wait = 0
         if self.verbose:
-            self.model.comm.print(f"Epoch {epoch + 1}: the learning rate is lowered to {lowered:g}")
+            self.say(f"Epoch {epoch + 1}: the learning rate is lowered to {lowered:g}")

@@ -49,5 +49,5 @@ class TerminateOnNaN(Callback):
                 f"the loss is {loss} at batch {batch}, and training cannot go on from there. Look for NaN or very large"
                 " values in the data, or lower the learning rate"
             )
-        self.model.comm.print(f"Batch {batch}: the loss is {loss}, training ends")
+        self.say(f"Batch {batch}: the loss is {loss}, training ends")
         self.model.stop_training = True

@@ -104,7 +104,7 @@ class TimeLimit(Callback):
         if left >= self._longest + rest or self.is_over:
             return
         self.is_over = self.model.stop_training = True
-        self.model.comm.print(
+        self.say(
             f"TimeLimit: {left:.0f} s are left, and going on may take {self._longest:.0f} s, the rest {rest:.0f} s:"
             " training ends"
         )
