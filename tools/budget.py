@@ -17,7 +17,7 @@ from pathlib import Path
 BUDGET_S = {
     "set-up": 180,
     "lint and types": 60,
-    "tests": 360,
+    "tests": 480,
     "README and demo": 180,
     "faults": 180,
     "engines": 240,
