@@ -28,8 +28,8 @@ class BackupAndRestore(CountsBatches, Callback):
     epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What other callbacks have
     seen, such as the patience of `EarlyStopping`, is not in it.
 
-    Where `TimeLimit` ends a training with which the next job is to go on, give that ``check="epoch"``, and this
-    ``delete_checkpoint=False``: for the backup, an end is an end.
+    Where a signal or `TimeLimit` ends a training before it is done, the backup stays, and the next job goes on with it:
+    with the epoch that was interrupted, from its start.
 
     The last backup is there, and whole, whenever the program is ended; see `distfit.checkpoint.Backups`.
 
@@ -98,12 +98,16 @@ class BackupAndRestore(CountsBatches, Callback):
         self._begin_epoch()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
-        if self.save_freq == "epoch":
+        if self.save_freq == "epoch" and not self._is_torn_off():
             self._save(epoch + 1, 0)
 
     def on_train_end(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and not self.model.interrupted:
             self._backups.remove()
+
+    def _is_torn_off(self) -> bool:
+        """Say whether the epoch was interrupted before its last batch: then the next program does it once more."""
+        return bool(self.model.interrupted and self.model.progress.has_next)
 
     def _after_batch(self, batch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
         if self._count(batch, self._batches_between):

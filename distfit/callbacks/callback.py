@@ -120,6 +120,21 @@ class Callback:
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Another name of `on_train_batch_end`."""
 
+    def on_interrupt(self, logs: Logs | None = None) -> None:
+        """Called once in a training that is asked to end before it is done: now is the time to save.
+
+        By SIGUSR1 or SIGTERM to any rank, or by a callback that sets `model.interrupted` besides `model.stop_training`.
+        It comes directly behind the batch at which the ranks agreed on it; validation and the hooks of the epoch's and
+        the training's end follow, if there is time. `logs` is empty.
+        """
+
+    def on_exception(self, error: BaseException) -> None:
+        """Called when `fit`, `evaluate` or `predict` ends with an error, on the ranks of this callback: to close files.
+
+        All ranks know of the error by now, and raise it when this returns. Nothing is agreed on any more: each rank is
+        on its own, as in a solo block. What this raises is shown, and does not hide the error.
+        """
+
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Called at the start of `evaluate` or of a validation. `logs` is empty."""
 

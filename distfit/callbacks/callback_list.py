@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from distfit.callbacks.callback import Callback, Logs
-from distfit.callbacks.dispatch.calls import Dispatch, dispatch_of
+from distfit.callbacks.dispatch.calls import Dispatch, close_alone, dispatch_of
 from distfit.callbacks.dispatch.effects import Effects, Shared
 from distfit.callbacks.dispatch.hooks import ALL_HOOKS, BATCH_HOOKS
 from distfit.callbacks.dispatch.placement import Placed, flattened
@@ -72,7 +73,7 @@ class CallbackList:
         self.model: Any = None
         self._comm = comm if comm is None or isinstance(comm, Communicator) else Communicator.from_mpi(comm)
         self._effects = Effects(None)
-        self._in_training = False
+        self._in_training = self._interrupted = False
         self.append(callbacks)
         if add_history and not self._has(History):
             self.append(History())
@@ -187,7 +188,7 @@ class CallbackList:
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Training begins: the moment at which the callbacks' hooks are read, and agreed on."""
         self._begin()
-        self._in_training = True
+        self._in_training, self._interrupted = True, False
         if self.params.get("verbose"):
             self.comm.announce(self.places())
         self._phase("on_train_begin", logs=logs)
@@ -224,6 +225,37 @@ class CallbackList:
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """A prediction has ended."""
         self._phase("on_predict_end", logs=logs)
+
+    def on_interrupt(self, logs: Logs | None = None) -> None:
+        """The training is asked to end before it is done. Only the first call in a training does anything."""
+        if not self._interrupted:
+            self._interrupted = True
+            self._phase("on_interrupt", logs=logs)
+
+    def on_exception(self, error: BaseException) -> None:
+        """The call ends with an error: tell the other ranks, and let callbacks close what they have open.
+
+        Ranks: every rank; those that failed join the next agreement of the others, which brings them here, too.
+        """
+        self._in_training = False
+        comm = self.comm.current
+        comm.agreement.tell(error)
+        for placed in self._placed:
+            close = getattr(placed.callback, "on_exception", None)
+            if callable(close) and comm.is_among(placed.ranks):
+                close_alone(comm, f"{type(placed.callback).__name__}.on_exception", close, error)
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Call `on_exception` if the block raises.
+
+        Ranks: every rank.
+        """
+        try:
+            yield
+        except BaseException as error:
+            self.on_exception(error)
+            raise
 
     # Of the batch hooks these are called once, until the callbacks' hooks are read: see `_dispatches`.
 

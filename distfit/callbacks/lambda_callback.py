@@ -55,7 +55,7 @@ class LambdaCallback(Callback):
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         }
-        unknown = set(hooks).difference(ALL_HOOKS, ("on_batch_begin", "on_batch_end"))
+        unknown = set(hooks).difference(ALL_HOOKS, ("on_batch_begin", "on_batch_end", "on_exception"))
         if unknown:
             raise TypeError(
                 f"no hook is called {', '.join(sorted(unknown))}. Hooks are: {', '.join(ALL_HOOKS)}"

@@ -86,6 +86,11 @@ class ProgbarLogger(Callback):
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._close("Predict", logs)
 
+    def on_exception(self, error: BaseException) -> None:  # noqa: ARG002
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
     def _title(self) -> str:
         return f"Epoch {self._epoch + 1}/{(self.params or {}).get('epochs', '?')}"
 

@@ -26,8 +26,7 @@ class SwapEMAWeights(Callback):
     The weights are kept aside, and the averages are copied, not exchanged: whatever ends the training, its last epoch,
     another callback or an error, the averages are still those. (Keras exchanges them, and loses them where training
     ends before its last epoch; after a prediction it does not put the weights back.) If weights were written meanwhile,
-    by `load_weights` or another callback, those stay. After an error within an evaluation the averages stay until the
-    next hook that puts the weights back.
+    by `load_weights` or another callback, those stay.
 
     Example:
         >>> import numpy as np
@@ -53,7 +52,7 @@ class SwapEMAWeights(Callback):
         self._since: Literal["epoch", "test", "predict"] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        self._put_back()  # after an error that no hook saw
+        self._put_back()  # after a loop of one's own that ended with an error
         self._require_averages()
 
     def on_train_end(self, logs: Logs | None = None) -> None:  # noqa: ARG002
@@ -77,6 +76,9 @@ class SwapEMAWeights(Callback):
 
     def on_predict_end(self, logs: Logs | None = None) -> None:  # noqa: ARG002
         self._put_back_since("predict")
+
+    def on_exception(self, error: BaseException) -> None:  # noqa: ARG002
+        self._put_back()
 
     def _require_averages(self) -> Any:
         """Return the optimizer, which keeps averages."""

@@ -103,7 +103,7 @@ class TimeLimit(Callback):
         left, rest = self._end - self._last_look, self._longest_epoch_end + self.grace
         if left >= self._longest + rest or self.is_over:
             return
-        self.is_over = self.model.stop_training = True
+        self.is_over = self.model.stop_training = self.model.interrupted = True
         self.say(
             f"TimeLimit: {left:.0f} s are left, and going on may take {self._longest:.0f} s, the rest {rest:.0f} s:"
             " training ends"

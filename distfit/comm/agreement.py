@@ -30,7 +30,8 @@ STOP = 8  # ranks that want training to end
 HAS_NEXT = 9  # ranks that have a next batch
 CHANGED = 10  # root's word on what its callbacks changed
 IDLE_KEY = 11  # of the ranks without rows: the kind of step that they are in
-HEADER = 12
+INTERRUPTED = 12  # ranks that a signal asked to save and stop
+HEADER = 13
 
 MESSAGE_LENGTH = 1056
 CAPACITY = MESSAGE_LENGTH - HEADER
@@ -48,6 +49,7 @@ class Agreed:
         stop: True if any rank wants training to end.
         has_next: how many ranks have a next batch.
         changed: root's word on what its callbacks changed.
+        interrupted: True if a signal asked any rank to save and stop.
     """
 
     phase: Phase | None
@@ -56,6 +58,7 @@ class Agreed:
     stop: bool
     has_next: int
     changed: int
+    interrupted: bool = False
 
 
 _NOTHING = np.empty(0)
@@ -126,7 +129,15 @@ class Agreement:
             self._raise_failures()
         active = header[ACTIVE]
         if active == 0:
-            return Agreed(None, 0, _NOTHING, header[STOP] > 0, int(header[HAS_NEXT]), int(header[CHANGED]))
+            return Agreed(
+                None,
+                0,
+                _NOTHING,
+                header[STOP] > 0,
+                int(header[HAS_NEXT]),
+                int(header[CHANGED]),
+                header[INTERRUPTED] > 0,
+            )
         if not (
             all_equal((active, header[PHASE], header[PHASE_SQUARED]))
             and all_equal((active, header[KEY], header[KEY_SQUARED]))
@@ -148,7 +159,16 @@ class Agreement:
             header[STOP] > 0,
             int(header[HAS_NEXT]),
             int(header[CHANGED]),
+            header[INTERRUPTED] > 0,
         )
+
+    def tell(self, error: BaseException) -> None:
+        """Let the other ranks know of an error of this one, unless all know of it.
+
+        Ranks: those that failed; the others are in `agree`, wherever that is. Local where the error was agreed.
+        """
+        if not failure.is_agreed(error, self):
+            self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Join the next message with an error of this rank, which is then to be raised on.
@@ -178,7 +198,7 @@ class Agreement:
         own_key, idle_key, sent = (key, 0, length) if active else (0, key, 0)
         self._message[:HEADER] = (
             failed, active, number, number * number, own_key, own_key * own_key, sent, sent * sent,
-            stop, has_next, changed if self._transport.rank == 0 else 0, idle_key,
+            stop, has_next, changed if self._transport.rank == 0 else 0, idle_key, signals.stop_requested(),
         )  # fmt: skip
         riding = length if length <= CAPACITY else 0
         self._payload[:riding] = payload[:riding]

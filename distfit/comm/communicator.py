@@ -56,7 +56,7 @@ class Communicator:
         self._solo: list[str] = []
         self._announced: set[str] = set()
         if self.size > 1:
-            leaving.register(id(self), lambda: self.agreement)
+            leaving.register(self)
 
     @staticmethod
     def world() -> Communicator:
@@ -353,7 +353,7 @@ class Communicator:
         Ranks: every rank; one small message.
         """
         self._agree_on("close")
-        leaving.unregister(id(self))
+        leaving.unregister(self)
         self.transport.free()
 
 

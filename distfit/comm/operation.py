@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from distfit.comm import failure, signals
+from distfit.comm import signals
 from distfit.comm.agreement import Agreement
 from distfit.comm.phase import Phase, key_of
 
@@ -52,7 +52,7 @@ class Operation:
 
     def _leave(self, error: BaseException | None) -> None:
         try:
-            if error is not None and not failure.is_agreed(error, self._agreement):
-                self._agreement.fail(error)
+            if error is not None:
+                self._agreement.tell(error)
         finally:
             self._signals.__exit__(None, None, None)

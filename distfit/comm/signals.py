@@ -1,7 +1,8 @@
 """Signals as flags that the next agreement turns into what all ranks do.
 
 A KeyboardInterrupt raised where the signal arrives could strike one rank inside a reduction that the others believe to
-have succeeded. So from the first line of an operation to its last the handlers only take note.
+have succeeded. So from the first line of an operation to its last the handlers only take note: of SIGINT, and of the
+two by which a launcher or a batch system asks a program to save and stop, SIGUSR1 and SIGTERM.
 """
 
 import os
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _interrupted = False
-_stop_requested = False
+_stop: int | None = None  # the signal that asked to stop, until a training has heeded it
 _depth = 0
 
 
@@ -24,34 +25,50 @@ def take_interrupt() -> bool:
 
 
 def stop_requested() -> bool:
-    """Return True after a SIGUSR1: the one signal by which both MPIs let a user say "stop in order"."""
-    return _stop_requested
+    """Return True after a SIGUSR1 or SIGTERM, until `heed_stop`."""
+    return _stop is not None
+
+
+def heed_stop() -> None:
+    """Note that a training ends because of the request, which is over with that.
+
+    A request that comes in an evaluation waits for the next training; but SIGTERM, which asks the program to end, is
+    delivered once more when the operation is over.
+    """
+    global _stop
+    _stop = None
 
 
 def _on_interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     global _interrupted
     if _interrupted:  # the second one: whoever sends it does not want to wait for an agreement
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
+        _end_by(signal.SIGINT)
     _interrupted = True
 
 
 def _on_stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    global _stop_requested
-    _stop_requested = True
+    global _stop
+    if number == signal.SIGTERM and _stop == number:  # likewise
+        _end_by(signal.SIGTERM)
+    _stop = number
+
+
+def _end_by(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+_HANDLERS = {signal.SIGINT: _on_interrupt, signal.SIGUSR1: _on_stop, signal.SIGTERM: _on_stop}
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Keep SIGINT and SIGUSR1 as flags in this block; only the outermost block, and the main thread, does so."""
-    global _depth, _stop_requested
+    """Keep these signals as flags in this block; only the outermost block, and the main thread, does so."""
+    global _depth
     if _depth or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, _on_interrupt),
-        signal.SIGUSR1: signal.signal(signal.SIGUSR1, _on_stop),
-    }
+    before = {number: signal.signal(number, handler) for number, handler in _HANDLERS.items()}
     _depth = 1
     try:
         yield
@@ -59,6 +76,8 @@ def deferred() -> Iterator[None]:
         _depth = 0
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        _stop_requested = False
+        if _stop == signal.SIGTERM:
+            heed_stop()
+            signal.raise_signal(signal.SIGTERM)
         if take_interrupt():  # it came after the last agreement: the user's own code is free to act on it
             signal.raise_signal(signal.SIGINT)

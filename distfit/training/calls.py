@@ -106,14 +106,15 @@ def fit(
             self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
         self.progress.initial_epoch = initial_epoch
-        fit_loop(
-            self,
-            feed,
-            epochs,
-            listed,
-            Validation(self, start.feeds.get("validation "), validation_inputs, validation_freq, listed),
-            partial(check_together, inputs=training, comm=self.comm),
-        )
+        with listed.closing():
+            fit_loop(
+                self,
+                feed,
+                epochs,
+                listed,
+                Validation(self, start.feeds.get("validation "), validation_inputs, validation_freq, listed),
+                partial(check_together, inputs=training, comm=self.comm),
+            )
         history: History = self.history
         return history
 
@@ -162,9 +163,10 @@ def evaluate(
             steps=feed.steps,
             batch_size=batch_size,
         )
-        scores = evaluate_loop(
-            self, feed, listed, partial(check_together, inputs=inputs, comm=self.comm.current)
-        )
+        with listed.closing():
+            scores = evaluate_loop(
+                self, feed, listed, partial(check_together, inputs=inputs, comm=self.comm.current)
+            )
     return as_keras_returns(scores.results(), return_dict=return_dict)
 
 
@@ -222,7 +224,8 @@ def predict(
             batch_size=batch_size,
         )
         comm = self.comm.current
-        rows = predict_loop(self, feed, listed, partial(check_together, inputs=inputs, comm=comm))
+        with listed.closing():
+            rows = predict_loop(self, feed, listed, partial(check_together, inputs=inputs, comm=comm))
         return all_rows(comm, rows, gather, out)
 
 

@@ -38,17 +38,21 @@ def fit(
     Ranks: every rank, within an operation: an error on one of them, anywhere in here, joins the next small message of
         the others, whichever that is.
     """
-    model.stop_training = False
+    model.stop_training = model.interrupted = False
     model.progress.forget_gradients()
     logs: dict[str, object] = AggregatedLogs()
     callbacks.on_train_begin()
     for epoch in range(model.progress.initial_epoch, epochs):  # of which on_train_begin may have decided
         callbacks.on_epoch_begin(epoch)
         trained = train_epoch(model, feed, epoch, callbacks, check_next)
+        if model.interrupted:
+            callbacks.on_interrupt()  # now, since validation may take longer than there is time
         logs = combined(trained, validate(epoch))
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
+    if model.interrupted:
+        callbacks.on_interrupt()  # once in a training: here if a validation was interrupted
     model.finish_training()
     callbacks.on_train_end(logs)
 

@@ -38,6 +38,8 @@ class Model:
 
     Attributes:
         stop_training, stop_evaluating, stop_predicting: set by callbacks; they hold on all ranks.
+        interrupted: True where the last training was asked to end, by SIGUSR1, SIGTERM or a `TimeLimit`, before it was
+            done; on all ranks.
         history: the `History` of the last `fit`.
         scores: the running metrics of the epoch.
         progress: how far training has come.
@@ -59,6 +61,7 @@ class Model:
     stop_training = False
     stop_evaluating = False
     stop_predicting = False
+    interrupted = False
     history: Any = None
 
     def __init__(

@@ -15,7 +15,12 @@ def test_any_hook(hook: str) -> None:
     seen: list[tuple[Any, ...]] = []
     callback = LambdaCallback(**{hook: lambda *args: seen.append(args)})
     model, (x, y) = regression(Communicator.alone()), line()
-    model.fit(x, y, batch_size=5, verbose=0, callbacks=[callback], validation_data=(x, y))
+
+    def interrupt(epoch: int, logs: Any) -> None:
+        model.interrupted = True
+
+    callbacks = [callback, LambdaCallback(on_epoch_end=interrupt)]
+    model.fit(x, y, batch_size=5, verbose=0, callbacks=callbacks, validation_data=(x, y))
     model.predict(x, batch_size=5, verbose=0, callbacks=[callback])
     assert len(seen) == (2 if "batch" in hook and "test" not in hook else len(seen))
     assert seen

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from distfit.comm import signals
-from distfit.comm.signals import deferred, stop_requested, take_interrupt
+from distfit.comm.signals import deferred, heed_stop, stop_requested, take_interrupt
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +48,32 @@ def test_an_interrupt_that_nobody_took_is_raised_at_the_end() -> None:
     assert not take_interrupt()
 
 
-def test_a_stop_is_wished_until_the_end_of_the_block() -> None:
+def test_a_stop_is_wished_until_a_training_heeds_it() -> None:
     with deferred():
         assert not stop_requested()
         send(signal.SIGUSR1)
+    with deferred():  # the evaluation in which it came is over
         assert stop_requested()
-        assert stop_requested()
-    assert not stop_requested()
+        heed_stop()
+        assert not stop_requested()
+
+
+def test_a_wish_to_end_that_nobody_heeded_is_delivered_at_the_end() -> None:
+    ended = []
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    try:
+        with deferred():
+            send(signal.SIGTERM)
+            assert stop_requested()
+            assert not ended
+        assert ended == [True]
+        with deferred():
+            send(signal.SIGTERM)
+            heed_stop()  # a training ends in order because of it
+        assert ended == [True]
+        assert not stop_requested()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_handlers_are_put_back_and_inner_blocks_change_nothing() -> None:

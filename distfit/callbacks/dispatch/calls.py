@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import time
+import traceback
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,6 +20,8 @@ from distfit.callbacks.dispatch.hooks import Hook
 from distfit.callbacks.dispatch.log_changes import LogChanges
 from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import Communicator
+
+_LONG_S = 5.0
 
 
 class Dispatch(ABC):
@@ -93,6 +101,7 @@ class Together(Dispatch):
         self._stretches = stretches
         self._comm = comm
         self._effects = effects
+        self._held: dict[str, float] = {}  # how long each hook of a few ranks took at most, in seconds
 
     def phase(self, arguments: tuple[Any, ...], logs: Logs | None) -> None:
         with self._comm.guard():
@@ -116,17 +125,49 @@ class Together(Dispatch):
         for hook in stretch.own:
             if self._comm.is_among(hook.ranks):
                 # What hooks on a few ranks write is not in the logs of all before the ranks have agreed.
-                seen = changes.seen_here(logs)
+                seen, began = changes.seen_here(logs), time.monotonic()
                 _solo(self._comm, hook, *arguments, seen)
                 changes.note_own(logs, seen)
+                self._held[hook.name] = max(self._held.get(hook.name, 0.0), time.monotonic() - began)
         if stretch.settles:
             self._effects.settle(self._comm, self._name, logs, changes)
+        self._warn_of_waiting()
+
+    def _warn_of_waiting(self) -> None:
+        """Name, once, a hook for which the other ranks waited long; now that they wait no more."""
+        for name, seconds in self._held.items():
+            if _LONG_S < seconds < math.inf and self._comm.is_root:
+                self._held[name] = math.inf
+                warnings.warn(
+                    f"{name} on root held the other {self._comm.size - 1} ranks for {seconds:.0f} s. What all ranks can"
+                    " do together, such as evaluate, is faster in a callback with ranks = 'all'",
+                    stacklevel=2,
+                )
 
 
 def _solo(comm: Communicator, hook: Hook, *arguments: Any) -> None:
     """Call a hook that not all ranks run: no collective in it can wait for the others."""
     with comm.solo(hook.name):
         hook.call(*arguments)
+
+
+def close_alone(
+    comm: Communicator, name: str, close: Callable[[BaseException], None], error: BaseException
+) -> None:
+    """Call a hook after an error of which all ranks know: each on its own, since some may have ended already.
+
+    Args:
+        comm: the ranks.
+        name: of the hook.
+        close: the hook. What it raises is shown, and does not hide the error.
+        error: what it is told.
+    """
+    with comm.solo(name):
+        try:
+            close(error)
+        except Exception:
+            sys.stderr.write(f"distfit: {name} failed after a {type(error).__name__}:\n")
+            traceback.print_exc()
 
 
 def dispatch_of(name: str, hooks: list[Hook], comm: Communicator, effects: Effects) -> Dispatch | None:

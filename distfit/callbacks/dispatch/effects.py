@@ -11,7 +11,7 @@ from distfit.callbacks.dispatch.log_changes import LogChanges
 from distfit.callbacks.dispatch.root_numbers import HasNumbers, RootNumbers
 from distfit.comm import Communicator, Phase, key_of, signals
 
-_FLAGS = ("stop_training", "stop_evaluating", "stop_predicting")
+_FLAGS = ("stop_training", "stop_evaluating", "stop_predicting", "interrupted")
 _HEAD = len(_FLAGS) + 1  # and whether a rank wrote weights
 
 
@@ -102,7 +102,6 @@ class Effects:
         """
         shared, numbers = self._shared, self._shared.root_numbers
         flags = [float(getattr(self._model, flag, False)) for flag in _FLAGS]
-        flags[0] = max(flags[0], float(signals.stop_requested()))
         wrote = float(shared.version != self._version)
         of_numbers, of_logs = numbers.offer(comm, self._common), changes.offer(comm)
         packed = changes.packed(
@@ -126,6 +125,13 @@ class Effects:
             changes.take(of_logs, logs)
         numbers.take(of_numbers)
         for flag, raised in zip(_FLAGS, sums, strict=False):
-            if raised and self._model is not None:
-                setattr(self._model, flag, True)
+            self._raise_flag(flag, bool(raised))
+        if agreed.interrupted:
+            self._raise_flag("stop_training", True)
+            self._raise_flag("interrupted", True)
+            signals.heed_stop()
         numbers.warn(comm, hook)
+
+    def _raise_flag(self, flag: str, raised: bool) -> None:
+        if raised and self._model is not None:
+            setattr(self._model, flag, True)

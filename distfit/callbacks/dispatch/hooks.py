@@ -10,7 +10,7 @@ from distfit.callbacks.callback import Callback, Ranks
 
 PHASE_HOOKS = (
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end",
-    "on_test_begin", "on_test_end", "on_predict_begin", "on_predict_end",
+    "on_test_begin", "on_test_end", "on_predict_begin", "on_predict_end", "on_interrupt",
 )  # fmt: skip
 BATCH_HOOKS = (
     "on_train_batch_begin", "on_train_batch_end", "on_test_batch_begin", "on_test_batch_end",
