@@ -61,9 +61,10 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
         measurements = measured(model, scores, batch, evaluated)
         return np.concatenate([measurements, offered]) if offered else measurements
 
-    if signals.stop_requested():
-        model.stop_training = True
     agreed = agree_on_step(model, comm, batch, measure, TRAINING)
+    if agreed.interrupted:
+        model.stop_training = model.interrupted = True
+        signals.heed_stop()
     progress.weight += scores.absorb(agreed.sums[: scores.length])
     if (
         agreed.sums.size > scores.length
