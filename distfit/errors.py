@@ -43,6 +43,14 @@ class ModelTorn(DistfitError, RuntimeError):
     """An update failed half-way: the weights are neither those of before the step nor of after it."""
 
 
+class RankDivergence(DistfitError, RuntimeError):
+    """Ranks no longer hold equal weights, or another equal state of the training."""
+
+
+class NonFiniteNumbers(DistfitError, FloatingPointError):
+    """The loss or the gradients of a step are NaN or infinite."""
+
+
 class NotCompiled(DistfitError, ValueError):
     """The model has no loss or optimizer yet."""
 

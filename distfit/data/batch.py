@@ -19,21 +19,31 @@ class Batch(tuple[Any, ...]):  # noqa: SLOT001 - a tuple may have no slots of it
         first_row: the place of the first of them within the global batch.
         place: a number that orders this batch's rows among those of all ranks and batches of a pass.
         has_next: whether this rank sees another batch behind this one.
+        numbers: of the rows in the data set, int64; None where rows have no numbers, as in a stream.
     """
 
     rows: int
     first_row: int
     place: int
     has_next: bool
+    numbers: np.ndarray | None
 
     def __new__(
-        cls, data: tuple[Any, ...], *, rows: int, first_row: int, place: int = 0, has_next: bool = False
+        cls,
+        data: tuple[Any, ...],
+        *,
+        rows: int,
+        first_row: int,
+        place: int = 0,
+        has_next: bool = False,
+        numbers: np.ndarray | None = None,
     ) -> Batch:
         batch = super().__new__(cls, data)
         batch.rows = rows
         batch.first_row = first_row
         batch.place = place
         batch.has_next = has_next
+        batch.numbers = numbers
         return batch
 
     @classmethod

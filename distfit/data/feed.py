@@ -109,6 +109,7 @@ class IndexedFeed(Feed):
             first_row=first_row,
             place=passed * self._order.length + start + first_row,
             has_next=self.has_next,
+            numbers=rows[first_row : first_row + len(mine)],
         )
 
     def _rows(self, passed: int, start: int, stop: int) -> np.ndarray:

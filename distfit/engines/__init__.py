@@ -1,6 +1,7 @@
 """What computes the gradients of a rank's rows: NumPy layers here, and in later files other libraries."""
 
 from distfit.engines.engine import Engine, Evaluated, LossValue, Step, Variable
+from distfit.engines.nonfinite import NonFinite, all_finite
 from distfit.engines.numpy_engine import NumpyEngine
 
-__all__ = ["Engine", "Evaluated", "LossValue", "NumpyEngine", "Step", "Variable"]
+__all__ = ["Engine", "Evaluated", "LossValue", "NonFinite", "NumpyEngine", "Step", "Variable", "all_finite"]

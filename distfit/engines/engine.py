@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from distfit.engines.nonfinite import NonFinite
 from distfit.losses import Loss
 from distfit.optimizers import Optimizer
 
@@ -128,6 +129,16 @@ class Engine(ABC):
     def version(self) -> int:
         """A number that grows whenever a user writes a weight."""
 
+    @property
+    @abstractmethod
+    def places(self) -> dict[str, slice]:
+        """Where each weight lies in `parameters`, and in each of the optimizer's arrays, by its name."""
+
+    @property
+    @abstractmethod
+    def layer_state(self) -> list[np.ndarray]:
+        """Views of what layers keep themselves, such as moving averages: what a forward pass in training changes."""
+
     @abstractmethod
     def compile(self, optimizer: Optimizer | None) -> None:
         """Allocate the arenas, bind all weights to them, and give the optimizer its part."""
@@ -145,6 +156,14 @@ class Engine(ABC):
         self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss
     ) -> Evaluated:
         """Add the gradients of this rank's rows, summed over them, to the gradient arena."""
+
+    @abstractmethod
+    def find_nonfinite(self, compute: Callable[[], Evaluated]) -> NonFinite | None:
+        """Return where in a computation of gradients the first number is not finite; None if all are.
+
+        Args:
+            compute: computes them, through `compute_gradients`. What was in the gradient arena is lost.
+        """
 
     @abstractmethod
     def predict(self, x: Any, step: Step) -> Any:

@@ -39,11 +39,15 @@ class Graph:
     Args:
         inputs: the model's symbolic inputs.
         outputs: its outputs.
+
+    Attributes:
+        record: gets the arrays of all slots of each forward pass, where somebody wants to see them; None otherwise.
     """
 
     def __init__(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         self.inputs = inputs
         self.outputs = outputs
+        self.record: list[list[Any]] | None = None
         self._nodes = nodes_between(inputs, outputs)
         self.layers = list(dict.fromkeys(node.layer for node in self._nodes))
         self.plan()
@@ -80,6 +84,8 @@ class Graph:
             The outputs, and the calls' backward functions.
         """
         slots: list[Any] = arrays + [None] * len(self.calls)
+        if self.record is not None:
+            self.record.append(slots)
         tape = []
         for call, context in zip(self.calls, contexts, strict=True):
             given = [slots[i] for i in call.inputs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,8 @@ from distfit import config
 from distfit.engines.arena import Arena
 from distfit.engines.engine import ComputeLoss, Engine, Evaluated, Step, Variable
 from distfit.engines.graph import Graph
-from distfit.layers import Context, Layer, Tensor
+from distfit.engines.nonfinite import GRADIENTS, LOSS, OUTPUTS, WEIGHTS, NonFinite, find
+from distfit.layers import Context, Layer, Parameter, Tensor
 from distfit.optimizers import Optimizer, Segment
 from distfit.random import RowGenerator
 from distfit.utils.nested import leaves
@@ -86,6 +88,24 @@ class NumpyEngine(Engine):
     def version(self) -> int:
         return sum(p.version for p in self._parameters)
 
+    @property
+    def places(self) -> dict[str, slice]:
+        starts = (self._arena or self._allocate()).starts
+        return {
+            name: slice(start, start + parameter.value.size)
+            for (name, parameter), start in zip(self._named_parameters(), starts, strict=True)
+        }
+
+    @property
+    def layer_state(self) -> list[np.ndarray]:
+        views = (self._arena or self._allocate()).views
+        return [view for p, view in zip(self._parameters, views, strict=True) if not p.trainable]
+
+    def _named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        for layer in self.graph.layers:
+            for parameter in layer.parameters:
+                yield f"{self.names[layer]}/{parameter.name}", parameter
+
     def compile(self, optimizer: Optimizer | None) -> None:
         arena = self._allocate()
         self.graph.plan()
@@ -135,6 +155,33 @@ class NumpyEngine(Engine):
         self._backward = True
         self.graph.backward([gradient] if self.single else gradient, tape)
         return Evaluated(y_pred, value.total, value.weight)
+
+    def find_nonfinite(self, compute: Callable[[], Evaluated]) -> NonFinite | None:
+        self.begin_gradients()
+        self.finish_gradients()  # what was summed over the ranks stands there still
+        self.begin_gradients()
+        passes: list[list[Any]] = []
+        self.graph.record = passes
+        try:
+            evaluated = compute()
+        finally:
+            self.graph.record = None
+        named = list(self._named_parameters())
+        gradients = zip(named, self._gradient_arena.views, strict=True)
+        return (
+            find(WEIGHTS, ((f"weight {name}", p.value) for name, p in named))
+            or find(
+                OUTPUTS,
+                (
+                    (f"the output of layer {self.names[call.layer]}", slots[call.output])
+                    for slots in passes
+                    for call in self.graph.calls
+                ),
+                by_row=True,
+            )
+            or find(LOSS, [("the loss", evaluated.total)])
+            or find(GRADIENTS, ((f"the gradient of {name}", g) for (name, _), g in reversed(list(gradients))))
+        )
 
     def predict(self, x: Any, step: Step) -> Any:
         outputs, _ = self._forward(x, step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distfit import losses, metrics, optimizers
 from distfit.losses import Loss
@@ -11,6 +11,12 @@ from distfit.metrics import Metric
 from distfit.optimizers import Optimizer
 from distfit.training.scores import Scores
 from distfit.utils.configured import describe
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+ON_NAN = ("ignore", "raise", "skip")
+ON_DIVERGENCE = ("raise", "heal", "ignore")
 
 
 @dataclass(slots=True)
@@ -24,6 +30,9 @@ class Compiled:
         weighted_metrics: the same, for those that use sample weights.
         steps_per_execution: batches between two calls of batch hooks.
         gradient_accumulation_steps: batches between two updates.
+        on_nan: what is done where loss or gradients are not finite.
+        on_divergence: what is done where ranks no longer hold the same.
+        divergence_every: steps between two comparisons within an epoch, or None.
     """
 
     optimizer: Optimizer
@@ -32,6 +41,9 @@ class Compiled:
     weighted_metrics: list[Any]
     steps_per_execution: int
     gradient_accumulation_steps: int
+    on_nan: str
+    on_divergence: str
+    divergence_every: int | None
 
     @classmethod
     def of(
@@ -40,8 +52,12 @@ class Compiled:
         loss: Any,
         metric_names: Any,
         weighted_metrics: Any,
+        *,
         steps_per_execution: int,
         gradient_accumulation_steps: int | None,
+        on_nan: str,
+        on_divergence: str,
+        divergence_every: int | None,
     ) -> Compiled:
         """Look everything up.
 
@@ -50,11 +66,18 @@ class Compiled:
         """
         found: Optimizer = optimizers.get(optimizer)
         accumulation = gradient_accumulation_steps or found.gradient_accumulation_steps or 1
+        for name, policy, known in (
+            ("on_nan", on_nan, ON_NAN),
+            ("on_divergence", on_divergence, ON_DIVERGENCE),
+        ):
+            if policy not in known:
+                raise ValueError(f"{name} is one of {', '.join(map(repr, known))}. Received: {policy!r}")
         for name, count in (
             ("steps_per_execution", steps_per_execution),
             ("gradient_accumulation_steps", accumulation),
+            ("divergence_every", divergence_every),
         ):
-            if count < 1:
+            if count is not None and count < 1:
                 raise ValueError(f"{name} is at least 1. Received: {count}")
         compiled = cls(
             found,
@@ -63,6 +86,9 @@ class Compiled:
             _listed(weighted_metrics),
             steps_per_execution,
             accumulation,
+            on_nan,
+            on_divergence,
+            divergence_every,
         )
         compiled.resolve(None)  # a wrong name is better told here than when the model is built
         return compiled
@@ -76,6 +102,9 @@ class Compiled:
             self.weighted_metrics,
             self.steps_per_execution,
             self.gradient_accumulation_steps,
+            self.on_nan,
+            self.on_divergence,
+            self.divergence_every,
         )
         return describe(parts)
 
@@ -102,3 +131,55 @@ def _listed(given: Any) -> list[Any]:
     if given is None:
         return []
     return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def compile(  # noqa: A001 - Keras's name
+    self: Model,
+    optimizer: Any = "rmsprop",
+    loss: Any = None,
+    metrics: Any = None,
+    weighted_metrics: Any = None,
+    *,
+    steps_per_execution: int = 1,
+    gradient_accumulation_steps: int | None = None,
+    on_nan: str = "ignore",
+    on_divergence: str = "raise",
+    divergence_every: int | None = None,
+) -> None:
+    """Say how the model is trained.
+
+    Args:
+        optimizer: a name or an object of `distfit.optimizers`.
+        loss: a name, an object of `distfit.losses`, or a function ``(y_true, y_pred) -> (values, gradient)``.
+        metrics: names, functions and objects of `distfit.metrics`; they ignore sample weights, as in Keras.
+        weighted_metrics: the same, for those that use them.
+        steps_per_execution: global batches between two calls of batch hooks.
+        gradient_accumulation_steps: global batches between two updates: the gradients of all their rows are summed,
+            and divided by the number of these rows; what remains at an epoch's end is applied there.
+        on_nan: what is done where the loss or the gradients of a step are NaN or infinite. ``"ignore"`` looks at
+            nothing, as Keras does; ``"raise"`` raises before the weights change, and says on which rank, in which layer
+            and row it began; ``"skip"`` leaves the update out, warns the first time, and counts on
+            ``model.numerics.skipped``. What is skipped stands in no metric if the loss is not finite.
+        on_divergence: what is done where ranks no longer hold the same weights, optimizer state or learning rate, which
+            is looked at when an epoch ends. ``"raise"`` heals what is rounding, with a warning, and raises where it is
+            more; ``"heal"`` continues from root's, with a warning; ``"ignore"`` looks at nothing.
+        divergence_every: look so often within an epoch, too, in steps.
+
+    Raises:
+        ValueError: for an unknown name; the text lists the known ones.
+
+    Ranks: local; the start of `fit` checks that all did the same.
+    """
+    self.take_compiled(
+        Compiled.of(
+            optimizer,
+            loss,
+            metrics,
+            weighted_metrics,
+            steps_per_execution=steps_per_execution,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            on_nan=on_nan,
+            on_divergence=on_divergence,
+            divergence_every=divergence_every,
+        )
+    )

@@ -90,6 +90,7 @@ def train_epoch(
     if progress.accumulated:  # equal on all ranks, and so is whether they meet here
         comm.reach("the rest of the accumulated gradients")
         apply_gradients(model, comm)
+    model.divergence.check()
     model.scores.finish(comm)
     return combined(logs, model.scores.epoch_logs())
 

@@ -18,6 +18,9 @@ from distfit.layers.graph import tensors_of
 from distfit.random import draw_seed
 from distfit.training import calls, on_batch, saving, step
 from distfit.training.compiled import Compiled
+from distfit.training.compiled import compile as compile_model
+from distfit.training.divergence import Divergence
+from distfit.training.numerics import Numerics
 from distfit.training.progress import Progress
 from distfit.training.scores import Scores
 from distfit.training.shared_state import SharedState
@@ -44,6 +47,8 @@ class Model:
         scores: the running metrics of the epoch.
         progress: how far training has come.
         shared_state: what every rank holds an equal copy of.
+        divergence: sees to it that it stays equal.
+        numerics: looks after NaN and infinities; ``numerics.skipped`` counts the updates that were left out.
 
     Example:
         >>> import numpy as np
@@ -81,6 +86,8 @@ class Model:
         seed = random_seed()
         self.progress = Progress(draw_seed() if seed is None else seed)
         self.shared_state = SharedState(self)
+        self.divergence = Divergence(self)
+        self.numerics = Numerics(self)
         if outputs is not None:
             self._set_graph(inputs, outputs)
 
@@ -204,39 +211,18 @@ class Model:
 
     # -- compile ------------------------------------------------------------------------------------------------------
 
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        *,
-        steps_per_execution: int = 1,
-        gradient_accumulation_steps: int | None = None,
-    ) -> None:
-        """Say how the model is trained.
+    compile = compile_model
 
-        Args:
-            optimizer: a name or an object of `distfit.optimizers`.
-            loss: a name, an object of `distfit.losses`, or a function ``(y_true, y_pred) -> (values, gradient)``.
-            metrics: names, functions and objects of `distfit.metrics`; they ignore sample weights, as in Keras.
-            weighted_metrics: the same, for those that use them.
-            steps_per_execution: global batches between two calls of batch hooks.
-            gradient_accumulation_steps: global batches between two updates: the gradients of all their rows are summed,
-                and divided by the number of these rows; what remains at an epoch's end is applied there.
+    def take_compiled(self, compiled: Compiled) -> None:
+        """Train from here on as `compile` has read it.
 
-        Raises:
-            ValueError: for an unknown name; the text lists the known ones.
-
-        Ranks: local; the start of `fit` checks that all did the same.
+        Ranks: local.
         """
-        self._compiled = Compiled.of(
-            optimizer, loss, metrics, weighted_metrics, steps_per_execution, gradient_accumulation_steps
-        )
+        self._compiled = compiled
         self._scores = None
         self.progress.forget_gradients()
         if self._engine is not None:
-            self._engine.compile(self._compiled.optimizer)
+            self._engine.compile(compiled.optimizer)
 
     @property
     def compiled(self) -> Compiled:

@@ -51,6 +51,7 @@ class Scores:
         """Forget all rows."""
         self._sums = np.zeros(self.length)
         self._late_states: list[State] = [metric.zero() for metric, _ in self._late]
+        self._measured: list[State] = []
 
     def measure(self, total: float, weight: float, y: Any, y_pred: Any, sample_weight: Any) -> np.ndarray:
         """Return what this rank's rows contribute, as the vector that is to be summed over all ranks.
@@ -68,17 +69,25 @@ class Scores:
             state = metric.measure(y, y_pred, sample_weight if use_weight else None)
             for name, place in places.items():
                 vector[place] = np.ravel(state[name])
-        for i, (metric, use_weight) in enumerate(self._late):
-            state = metric.measure(y, y_pred, sample_weight if use_weight else None)
-            self._late_states[i] = metric.merge(self._late_states[i], state)
+        self._measured = [
+            metric.measure(y, y_pred, sample_weight if use_weight else None)
+            for metric, use_weight in self._late
+        ]
         return vector
 
     def absorb(self, sums: np.ndarray) -> float:
         """Add a step's sums over all ranks, and return the number of loss values among them."""
+        for i, state in enumerate(self._measured):
+            self._late_states[i] = self._late[i][0].merge(self._late_states[i], state)
+        self._measured = []
         if not sums.size:  # no rank had a row
             return 0.0
         self._sums += sums
         return float(sums[WEIGHT])
+
+    def disregard(self) -> None:
+        """Forget what was measured since the last `absorb`: the rows of a step that is skipped."""
+        self._measured = []
 
     def finish(self, comm: Communicator) -> None:
         """Bring the metrics together that no step carried.

@@ -35,6 +35,17 @@ class SharedState:
         """Whether a user wrote a weight since all ranks last had root's, or they never had."""
         return self.version != self._agreed_version
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the flat buffers of which each rank holds an equal copy: the weights under ``""``, slots by name."""
+        optimizer = self._model.optimizer
+        return {"": self._model.engine.parameters, **({} if optimizer is None else optimizer.state())}
+
+    def scalars(self) -> dict[str, float]:
+        """Return the numbers of which each rank holds an equal copy."""
+        progress, optimizer = self._model.progress, self._model.optimizer
+        scalars = {} if optimizer is None else optimizer.scalars()
+        return {"seed": progress.seed, "step": progress.step, **scalars}
+
     def describe(self) -> str:
         """Return what is shared as text. Ranks that share agree on it first: buffers of other lengths must not meet."""
         return f"{self._model.engine.describe()}; {self._model.describe_compiled()}"
@@ -73,9 +84,8 @@ class SharedState:
             [progress.seed, progress.step, progress.initial_epoch, *scalars.values()], np.float64
         )
         comm.transport.broadcast(numbers)
-        comm.transport.broadcast(model.engine.parameters)
-        for slot in {} if optimizer is None else optimizer.state().values():
-            comm.transport.broadcast(slot)
+        for array in self.arrays().values():
+            comm.transport.broadcast(array)
         progress.seed, progress.step, progress.initial_epoch = map(int, numbers[:3])
         if optimizer is not None:
             shared = dict(zip(scalars, numbers[3:].tolist(), strict=True))

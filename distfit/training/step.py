@@ -51,13 +51,15 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     comm, progress, root_numbers = model.comm, model.progress, model.shared_state.root_numbers
     if progress.accumulated == 0:
         model.engine.begin_gradients()
+        model.numerics.begin_update()
+    step = training_step(model, comm, batch)
 
     # A callback's hook before the batch may have drawn another learning rate on each rank.
     offered = root_numbers.offer(comm) if progress.numbers_may_differ else []
 
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
-        evaluated = model.compute_gradients(x, y, sample_weight, training_step(model, comm, batch))
+        evaluated = model.compute_gradients(x, y, sample_weight, step)
         measurements = measured(model, scores, batch, evaluated)
         return np.concatenate([measurements, offered]) if offered else measurements
 
@@ -65,16 +67,19 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     if agreed.interrupted:
         model.stop_training = model.interrupted = True
         signals.heed_stop()
-    progress.weight += scores.absorb(agreed.sums[: scores.length])
-    if (
-        agreed.sums.size > scores.length
-    ):  # a callback's hook before the batch may have drawn another rate on each rank
+    sums = agreed.sums[: scores.length]
+    if model.numerics.accepts(batch, step, sums):
+        progress.weight += scores.absorb(sums)
+    else:
+        scores.disregard()
+    if agreed.sums.size > scores.length:
         root_numbers.take(agreed.sums[scores.length :].tolist())
     progress.has_next = agreed.has_next
     progress.accumulated += 1
     progress.step += 1
     if progress.accumulated == model.compiled.gradient_accumulation_steps:
         apply_gradients(model, comm)
+    model.divergence.check_step()
     root_numbers.warn(comm, "a hook before a batch")
     return scores.logs() if progress.logs_are_read else AggregatedLogs()
 
@@ -138,13 +143,16 @@ def agree_on_step(
 def apply_gradients(model: Model, comm: Communicator) -> None:
     """Add all ranks' gradients, and change the weights by their exact mean over the rows since the last update.
 
+    Raises:
+        NonFiniteNumbers: on all ranks, before the weights change; see `distfit.training.numerics`.
+
     Ranks: every rank, directly after an agreement; one reduction.
     """
     progress = model.progress
     model.engine.finish_gradients()
     comm.transport.all_reduce(model.engine.gradients)
     weight, progress.weight, progress.accumulated = progress.weight, 0.0, 0
-    if weight == 0:
+    if not model.numerics.allows_update() or weight == 0:
         return
     # From here on the weights change. An error half-way leaves them neither old nor new.
     progress.torn = True

@@ -11,7 +11,7 @@ from distfit.callbacks import Callback, LambdaCallback
 from distfit.comm import Communicator
 
 STEPS = 3
-EPOCH = 1 + 1  # the start of an epoch, and the agreement behind on_epoch_begin of the one that counts
+EPOCH = 1 + 1 + 1  # its start, its end, and the agreement behind on_epoch_begin of the one that counts
 
 
 class Messages(Callback):
