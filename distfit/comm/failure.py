@@ -78,8 +78,9 @@ def _instance(first: FailureReport, text: str, ranks: tuple[int, ...]) -> Remote
         if original is None:
             continue
         try:
+            # The original first: a MemoryError is made by its own class's `__new__` or not at all.
             made: Any = type(
-                f"Remote{original.__name__}", (RemoteError, original), {"__str__": lambda _: text}
+                f"Remote{original.__name__}", (original, RemoteError), {"__str__": lambda _: text}
             )
             error: RemoteError = made.__new__(made, text)
             error.args = (text,)

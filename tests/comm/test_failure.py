@@ -58,6 +58,7 @@ def local_error() -> Exception:
         (StopIteration(5), StopIteration),
         (DataMismatch("differ"), DataMismatch),
         (KeyboardInterrupt(), KeyboardInterrupt),
+        (MemoryError("no room"), MemoryError),
         (GeneratorExit(), GeneratorExit),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from faults.injection import EXIT_CODE
+from faults.injection import EXIT_CODE, ONCE
 from faults.job import Ended
+from support.faulty import HOOKS, WORK
 
 END_S = 15.0
 
@@ -24,18 +25,6 @@ ON_ROOT = tuple((size, ranks) for size, ranks in PLACEMENTS if ranks == (0,))
 SOME = tuple((size, ranks) for size, ranks in PLACEMENTS if len(ranks) < size)
 FEW = ((2, (1,)), (3, (0,)), (4, (1, 2)))
 
-WORK = (
-    "data source", "data.map", "iterable", "train_step",
-    "forward before BatchNormalization", "forward after BatchNormalization",
-    "backward after BatchNormalization", "backward before BatchNormalization",
-    "loss", "metric", "optimizer update",
-)  # fmt: skip
-OUTSIDE = ("constructor", "between fits", "after fit", "at exit")
-HOOKS = tuple(
-    f"on_{name}_{edge}"
-    for name in ("train", "epoch", "train_batch", "test", "test_batch", "predict", "predict_batch")
-    for edge in ("begin", "end")
-)
 WRITES = ("checkpoint write", "root on_epoch_end")
 
 ERRORS = ("error", "error without text", "error that cannot be copied", "KeyboardInterrupt", "sys.exit")
@@ -106,7 +95,7 @@ def _on_mpich() -> Iterator[Case]:
             yield Case(fault, place, size, ranks)
 
     roots = tuple(f"root {hook}" for hook in HOOKS)
-    yield from each(("error",), (*WORK, *OUTSIDE), PLACEMENTS)
+    yield from each(("error",), (*WORK, *ONCE), PLACEMENTS)
     yield from each(("error",), HOOKS, FEW)
     yield from each(("error",), roots, ON_ROOT[:2])
     yield from each(("error",), ("checkpoint write",), ON_ROOT)
@@ -144,7 +133,7 @@ def _on_open_mpi(on_mpich: list[Case]) -> Iterator[Case]:
     """Choose one case of each fault, at a place where it differs from others how MPI takes part in it."""
     seen = set()
     for case in on_mpich:
-        kind = (case.fault, "hook" if "on_" in case.place else case.place in OUTSIDE)
+        kind = (case.fault, "hook" if "on_" in case.place else case.place in ONCE)
         if case.quick and kind not in seen:
             seen.add(kind)
             yield case
@@ -164,7 +153,7 @@ _TEXTS = {
     "NaN": r"RuntimeError: the loss is nan at batch",
     "disk full": r"OSError: \[Errno 28\] No space left on device",
     "quota": r"(OSError|SafetensorError): .*File too large",
-    "unwritable path": r"(NotADirectory|FileExists)Error: .*nowhere",
+    "unwritable path": r"(NotADirectory|FileExists)Error: .*a file",
     "SIGTERM": r"(?i)SIGTERM|terminated|signal 15",
 }
 
