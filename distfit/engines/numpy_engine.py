@@ -160,16 +160,18 @@ class NumpyEngine(Engine):
         self.begin_gradients()
         self.finish_gradients()  # what was summed over the ranks stands there still
         self.begin_gradients()
+        named = list(self._named_parameters())
+        # Before the layers run, some of which pass what is not finite on to their moving averages.
+        weight = find(WEIGHTS, ((f"weight {name}", p.value) for name, p in named))
         passes: list[list[Any]] = []
         self.graph.record = passes
         try:
             evaluated = compute()
         finally:
             self.graph.record = None
-        named = list(self._named_parameters())
         gradients = zip(named, self._gradient_arena.views, strict=True)
         return (
-            find(WEIGHTS, ((f"weight {name}", p.value) for name, p in named))
+            weight
             or find(
                 OUTPUTS,
                 (

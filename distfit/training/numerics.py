@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from distfit.training.model import Model
 
 
+Found = tuple[NonFinite, int, str]
+"""A place, the rank whose it is, and its rows in words."""
+
 _MOST_ROWS = 5
 
 
@@ -118,23 +121,36 @@ class Numerics:
     def _raise(self) -> None:
         """Find out where the first number that is not finite appeared, and raise.
 
-        Ranks: every rank; the messages of each step of the update once more, and a gather behind each.
+        Ranks: every rank; see `_find`.
         """
-        comm, steps = self._model.comm, self._steps
+        progress = self._model.progress
+        progress.forget_gradients()
+        reached = progress.step
         self._restore_layer_state()
-        self._model.progress.forget_gradients()
-        found: list[tuple[NonFinite, int, str]] = []
-        for batch, step in steps:
-            places = enumerate(comm.all_gather_object(self._look(batch, step)))
-            found = sorted((place, rank, rows) for rank, (place, rows) in places if place is not None)
-            if found:
-                break
-        self._restore_layer_state()
+        try:
+            number, found = self._find()
+        finally:
+            progress.step = reached
+            self._restore_layer_state()
         raise NonFiniteNumbers(
-            f"step {step.number + 1} gave NaN or infinity: {_describe(found)}. The weights are as before it. Look for such"
+            f"step {number + 1} gave NaN or infinity: {_describe(found)}. The weights are as before it. Look for such"
             " numbers, or very large ones, in the data, lower the learning rate, or let compile(on_nan='skip') leave"
             " such steps out"
         )
+
+    def _find(self) -> tuple[int, list[Found]]:
+        """Return the number of the first step that is to blame, and the first place in it on each rank that has one.
+
+        Ranks: every rank; the messages of each step once more, and a gather behind each.
+        """
+        number = -1
+        for batch, step in self._steps:
+            number = self._model.progress.step = step.number  # a user's compute_loss may look at it
+            places = enumerate(self._model.comm.all_gather_object(self._look(batch, step)))
+            found = sorted((place, rank, rows) for rank, (place, rows) in places if place is not None)
+            if found:
+                return number, found
+        return number, []
 
     def _look(self, batch: Batch, step: Step) -> tuple[NonFinite | None, str]:
         """Compute this rank's rows again, and return the first place that is not finite, and its rows in words.
@@ -172,7 +188,7 @@ def _name_rows(batch: Batch, rows: tuple[int, ...]) -> str:
     return f", row{'s' if len(numbers) > 1 else ''} {named}{more} {whose}"
 
 
-def _describe(found: list[tuple[NonFinite, int, str]]) -> str:
+def _describe(found: list[Found]) -> str:
     """Say what came first, and on which rank or ranks."""
     if not found:
         return "each rank's gradients are finite, but not their sum"

@@ -152,3 +152,14 @@ def test_outputs_are_gathered_only_for_a_callback_that_has_the_hook(
     model.predict(x, batch_size=4, verbose=0, gather="none", callbacks=[see])
     assert gathered
     np.testing.assert_allclose(np.concatenate(outputs), model.predict(x, verbose=0), rtol=1e-6)
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize("on_nan", ["ignore", "raise", "skip"])
+@pytest.mark.parametrize(
+    ("watching", "extra"), [({}, 0), ({"on_divergence": "heal"}, 0), ({"divergence_every": 1}, 1)]
+)
+def test_looking_after_numbers_and_ranks_takes_none_a_step(
+    comm: Communicator, on_nan: str, watching: dict[str, Any], extra: int
+) -> None:
+    assert counted(comm, [], regression(comm, on_nan=on_nan, **watching)) == 1 + extra
