@@ -5,9 +5,10 @@ from distfit.comm.agreement import CAPACITY, Agreed
 from distfit.comm.communicator import Communicator
 from distfit.comm.fingerprint import FINGERPRINT, all_equal, digest_fingerprint, digests_equal, fingerprint
 from distfit.comm.packing import pack, unpack
+from distfit.comm.patience import EXIT_STALLED, set_patience
 from distfit.comm.phase import Phase, key_of
 
 __all__ = [
-    "CAPACITY", "FINGERPRINT", "Agreed", "Communicator", "Phase", "all_equal", "digest_fingerprint", "digests_equal",
-    "fingerprint", "key_of", "pack", "signals", "unpack",
+    "CAPACITY", "EXIT_STALLED", "FINGERPRINT", "Agreed", "Communicator", "Phase", "all_equal", "digest_fingerprint",
+    "digests_equal", "fingerprint", "key_of", "pack", "set_patience", "signals", "unpack",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase
 from distfit.comm.transport import Transport
 from distfit.errors import RankLeft, RanksDiverged
+from distfit.utils.activity import now
 
 # The header: each number is summed over all ranks, those marked * over the active ones alone. A number and its square
 # tell whether it was equal on all of them; see `all_equal`.
@@ -124,6 +125,7 @@ class Agreement:
             raise KeyboardInterrupt  # an error like any other: the next message tells the others
         if self._left:
             raise RankLeft(self._left)
+        now.about = at, key, name
         header = self._exchange(at, payload, key, stop, has_next, changed)
         if header[FAILED]:
             self._raise_failures()
@@ -177,6 +179,7 @@ class Agreement:
         """
         own = pack(failure.report(error, self._transport.rank, self._transport.host))
         if not self._left:
+            now.about = Phase.FAILED, 0, ""
             self._exchange(None, _NOTHING, 0, False, False, 0, failed=True)
             self._transport.all_gather_bytes(own)
         failure.mark_agreed(error, self)
@@ -232,7 +235,7 @@ class Agreement:
 
     def _raise_divergence(self, at: Phase | None, key: int, name: str) -> NoReturn:
         line = "" if at is Phase.LEAVING else f", at {call_site()}"
-        what = f"has no rows of a step of {name}" if at is None else phase.describe(at, key, name)
+        what = phase.describe(at, key, name)
         places = map(unpack, self._transport.all_gather_bytes(pack((int(at or 0), what + line))))
         known = [(rank, *place) for rank, place in enumerate(places)]
         lines = "\n".join(f"    rank {rank} {text}" for rank, _, text in known)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from distfit.comm import launch, leaving
+from distfit.comm import launch, leaving, watchdog
 from distfit.comm.agreement import Agreed, Agreement
 from distfit.comm.call_site import call_site
 from distfit.comm.lone import LoneTransport
 from distfit.comm.operation import Operation
 from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase, key_of
+from distfit.comm.strict import key_of_call
 from distfit.comm.threads import limit_blas_threads
 from distfit.comm.transport import Reduction, Transport
 from distfit.errors import CollectiveInRootHook
@@ -99,14 +100,18 @@ class Communicator:
 
     @functools.cached_property
     def agreement(self) -> Agreement:
-        """The group's small messages. The first use joins all ranks: it divides the cores of each node among them."""
+        """The group's small messages.
+
+        The first use joins all ranks: it divides the cores of each node among them, and their watchdogs meet.
+        """
         if self.size > 1:
-            _, ranks_on_node = self._node
-            limit_blas_threads(ranks_on_node)
+            limit_blas_threads(len(self._node))
+            watchdog.watch(self.transport, self._node)
         return Agreement(self.transport)
 
     @functools.cached_property
-    def _node(self) -> tuple[int, int]:
+    def _node(self) -> Sequence[int]:
+        """The ranks on this machine."""
         return self.transport.node_ranks()
 
     @property
@@ -116,7 +121,7 @@ class Communicator:
         Ranks: every rank, the first time.
         """
         self.agreement  # noqa: B018 - it asks for the node's ranks, in the same order on all ranks
-        return self._node[0]
+        return self._node.index(self.rank)
 
     @property
     def local_size(self) -> int:
@@ -125,7 +130,7 @@ class Communicator:
         Ranks: every rank, the first time.
         """
         self.agreement  # noqa: B018
-        return self._node[1]
+        return len(self._node)
 
     def print(self, *values: Any, **options: Any) -> None:
         """Print on root alone.
@@ -247,7 +252,7 @@ class Communicator:
         self.require_all_ranks(f"{name} of a communicator")
         called = f"{name}({', '.join(map(str, details))})"
         with self.guard():
-            return self.agreement.agree(Phase.COLLECTIVE, key=key_of(called), name=called)
+            return self.agreement.agree(Phase.COLLECTIVE, key=key_of_call(called), name=called)
 
     def barrier(self) -> None:
         """Return when every rank has come.
@@ -276,7 +281,7 @@ class Communicator:
             raise ValueError(
                 "all_reduce works in place and takes a contiguous array: np.ascontiguousarray makes one"
             )
-        self._agree_on("all_reduce", buffer.dtype, buffer.size, reduction)
+        self._agree_on("all_reduce", _described(buffer), reduction)
         self.transport.all_reduce(buffer, reduction)
 
     def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
@@ -288,7 +293,7 @@ class Communicator:
             raise ValueError(
                 "broadcast works in place and takes a contiguous array: np.ascontiguousarray makes one"
             )
-        self._agree_on("broadcast", buffer.dtype, buffer.size, root)
+        self._agree_on("broadcast", _described(buffer), f"root={root}")
         self.transport.broadcast(buffer, root)
 
     def broadcast_object(self, value: T, root: int = 0) -> T:
@@ -355,6 +360,10 @@ class Communicator:
         self._agree_on("close")
         leaving.unregister(self)
         self.transport.free()
+
+
+def _described(buffer: np.ndarray) -> str:
+    return f"{buffer.dtype}{list(buffer.shape)}"
 
 
 @functools.cache

@@ -42,8 +42,8 @@ class LoneTransport(Transport):
     def split(self, color: int | None, key: int) -> Transport | None:  # noqa: ARG002
         return None if color is None else LoneTransport()
 
-    def node_ranks(self) -> tuple[int, int]:
-        return 0, 1
+    def node_ranks(self) -> Sequence[int]:
+        return (0,)
 
     def free(self) -> None:
         """It took nothing."""

@@ -10,6 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from distfit.comm.transport import Reduction, Transport
+from distfit.utils.activity import now
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -19,15 +20,17 @@ _MOST_ELEMENTS = 1 << 30
 _OPERATIONS = {"sum": MPI.SUM, "min": MPI.MIN, "max": MPI.MAX}
 
 
-def _ends_the_job(method: Method) -> Method:
-    """Turn an error out of a call of MPI into the end of the job.
+def _collective(method: Method) -> Method:
+    """Note for the watchdog that a call may wait for other ranks, and turn an error out of it into the end of the job.
 
-    It cannot be agreed on, since agreeing needs MPI, and the other ranks are in this very call: whatever it was, one
-    that went on would wait for ever.
+    Such an error cannot be agreed on, since agreeing needs MPI, and the other ranks are in this very call: whatever it
+    was, one that went on would wait for ever.
     """
 
     @functools.wraps(method)
     def wrapped(self: "MpiTransport", *args: Any, **kwargs: Any) -> Any:
+        outer, now.waits_for = now.waits_for, self
+        self.calls += 1
         try:
             return method(self, *args, **kwargs)
         except BaseException:
@@ -36,6 +39,9 @@ def _ends_the_job(method: Method) -> Method:
             sys.stderr.flush()
             self.abort(1)
             raise
+        finally:
+            now.waits_for = outer
+            now.finished += 1
 
     return wrapped  # type: ignore[return-value]
 
@@ -55,30 +61,30 @@ class MpiTransport(Transport):
         self._given = comm
 
     @functools.cached_property
-    @_ends_the_job
+    @_collective
     def _agreements(self) -> MPI.Comm:
         return self._given.Dup()
 
     @functools.cached_property
-    @_ends_the_job
+    @_collective
     def _bulk(self) -> MPI.Comm:
         return self._given.Dup()
 
-    @_ends_the_job
+    @_collective
     def sum_message(self, message: np.ndarray) -> None:
         self._agreements.Allreduce(MPI.IN_PLACE, message, MPI.SUM)
 
-    @_ends_the_job
+    @_collective
     def all_reduce(self, buffer: np.ndarray, reduction: Reduction = "sum") -> None:
         for piece in _pieces(buffer):
             self._bulk.Allreduce(MPI.IN_PLACE, piece, _OPERATIONS[reduction])
 
-    @_ends_the_job
+    @_collective
     def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
         for piece in _pieces(buffer):
             self._bulk.Bcast(piece, root)
 
-    @_ends_the_job
+    @_collective
     def all_gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
         if whole.size <= _MOST_ELEMENTS:
             self._bulk.Allgatherv(part, [whole, list(counts)])
@@ -91,7 +97,7 @@ class MpiTransport(Transport):
             self.broadcast(piece, rank)
             start += count
 
-    @_ends_the_job
+    @_collective
     def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
         if sum(counts) <= _MOST_ELEMENTS:
             self._bulk.Gatherv(part, [whole, list(counts)] if self.rank == 0 else None)
@@ -107,28 +113,28 @@ class MpiTransport(Transport):
                 self._bulk.Recv(piece, rank)
             start += count
 
-    @_ends_the_job
+    @_collective
     def all_gather_bytes(self, packed: bytes) -> list[bytes]:
         return list(self._bulk.allgather(packed))
 
-    @_ends_the_job
+    @_collective
     def broadcast_bytes(self, packed: bytes, root: int = 0) -> bytes:
         received: bytes = self._bulk.bcast(packed, root)
         return received
 
-    @_ends_the_job
+    @_collective
     def split(self, color: int | None, key: int) -> Transport | None:
         part = self._bulk.Split(MPI.UNDEFINED if color is None else color, key)
         return None if part == MPI.COMM_NULL else MpiTransport(part)
 
-    @_ends_the_job
-    def node_ranks(self) -> tuple[int, int]:
+    @_collective
+    def node_ranks(self) -> Sequence[int]:
         node = self._bulk.Split_type(MPI.COMM_TYPE_SHARED)
-        ranks = node.Get_rank(), node.Get_size()
+        ranks = list(node.allgather(self.rank))
         node.Free()
         return ranks
 
-    @_ends_the_job
+    @_collective
     def free(self) -> None:
         for name in ("_agreements", "_bulk"):
             duplicate = vars(self).pop(name, None)
@@ -147,3 +153,8 @@ def _pieces(buffer: np.ndarray) -> list[np.ndarray]:
 def world_transport() -> MpiTransport:
     """Return the group of all ranks of the job."""
     return MpiTransport(MPI.COMM_WORLD)
+
+
+def is_world(comm: MPI.Comm) -> bool:
+    """Say whether a communicator has all ranks of the job, in the same order."""
+    return MPI.Comm.Compare(comm, MPI.COMM_WORLD) in (MPI.IDENT, MPI.CONGRUENT)

@@ -22,6 +22,7 @@ class Phase(IntEnum):
     LOGS = 8
     COLLECTIVE = 9
     POINT = 10
+    FAILED = 11  # never sent: a rank that failed joins others, whatever they are about
 
 
 _TEXTS = {
@@ -35,12 +36,13 @@ _TEXTS = {
     Phase.LOGS: "brings the logs of {name}",
     Phase.COLLECTIVE: "calls {name}",
     Phase.POINT: "is at {name}",
+    Phase.FAILED: "tells of an error",
 }
 
 
-def describe(phase: Phase, key: int, name: str) -> str:
-    """Say in words what a rank does that is in this phase."""
-    return _TEXTS[phase].format(key=key, name=name)
+def describe(phase: Phase | None, key: int, name: str) -> str:
+    """Say in words what a rank does that is in this phase; None for one without rows."""
+    return f"has no rows of a step of {name}" if phase is None else _TEXTS[phase].format(key=key, name=name)
 
 
 @functools.lru_cache(maxsize=256)

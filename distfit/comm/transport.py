@@ -20,11 +20,13 @@ class Transport(ABC):
         rank: this process's number in the group, from 0.
         size: how many there are.
         host: the machine's name.
+        calls: how many collectives of the group this rank has begun, for its watchdog.
     """
 
     rank: int
     size: int
     host: str
+    calls: int = 0
 
     @abstractmethod
     def sum_message(self, message: np.ndarray) -> None:
@@ -59,8 +61,8 @@ class Transport(ABC):
         """Make a group of the ranks with equal `color`, ordered by `key`; None where `color` is None."""
 
     @abstractmethod
-    def node_ranks(self) -> tuple[int, int]:
-        """Return this process's rank among those of its machine, and how many they are."""
+    def node_ranks(self) -> Sequence[int]:
+        """Return the group's ranks on this process's machine, in order."""
 
     @abstractmethod
     def free(self) -> None:

@@ -1,0 +1,117 @@
+"""A notice board in memory, on which each rank of a group says what it does, and reads what the others do.
+
+The ranks of a machine share one: an anonymous file in memory, which the first of them makes and the others open through
+its process's entry in /proc. It has no name of its own, so that nothing is left of it however the job ends. Where it
+cannot be shared, as between containers, a rank has a board to itself and knows nothing of the others. Only watchdogs
+read and write it: it costs the training nothing, and needs no lock, since each row has one writer and a number that is
+read half an update too early matters to nobody.
+"""
+
+import contextlib
+import mmap
+import os
+import secrets
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+TEXT_BYTES = 216
+
+ROW = np.dtype([
+    ("beat", "<i8"),  # how often the rank's watchdog has looked around; 0 before it was heard of
+    ("calls", "<i8"),  # collectives of the group that it has begun
+    ("finished", "<i8"),  # pieces of work that it has finished
+    ("step", "<i8"),  # of its training
+    ("text", f"S{TEXT_BYTES}"),  # what it does, in UTF-8
+])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a board lies.
+
+    Attributes:
+        path: of the file that a process of this machine has open.
+        name: of the file: the same path may be another file in another container.
+    """
+
+    path: str
+    name: str
+
+    def open(self) -> BinaryIO:
+        """Open the file.
+
+        Raises:
+            OSError: if it cannot be reached from here, or is another one.
+        """
+        if os.readlink(self.path).split()[0] != f"/memfd:{self.name}":
+            raise FileNotFoundError(self.path)
+        return open(self.path, "rb+")
+
+
+class Board:
+    """The rows of all ranks of a group.
+
+    Args:
+        size: how many there are.
+        file: what the rows are shared by; None for a board that no other rank sees.
+        place: where others find it; None if they cannot.
+
+    Attributes:
+        rows: an array of `ROW`, by rank.
+
+    Example:
+        >>> from distfit.comm.board import Board
+        >>> board = Board.make(size=2)
+        >>> seen = Board.open(board.place, size=2)
+        >>> board.write(1, beat=1, calls=5, finished=9, step=3, text="reads a batch")
+        >>> seen.text(1)
+        'reads a batch'
+        >>> board.close(); seen.close()
+    """
+
+    def __init__(self, size: int, file: BinaryIO | None = None, place: Place | None = None) -> None:
+        self._file = file
+        self.place = place
+        length = max(1, size) * ROW.itemsize
+        memory = mmap.mmap(-1 if file is None else file.fileno(), length)
+        self.rows = np.frombuffer(memory, ROW, size)
+
+    @classmethod
+    def make(cls, size: int) -> "Board":
+        """Make a board that others may open.
+
+        Ranks: local.
+        """
+        name = f"distfit-{secrets.token_hex(8)}"
+        try:
+            file = os.fdopen(os.memfd_create(name), "rb+")
+            file.truncate(size * ROW.itemsize)
+        except OSError:
+            return cls(size)
+        return cls(size, file, Place(f"/proc/{os.getpid()}/fd/{file.fileno()}", name))
+
+    @classmethod
+    def open(cls, place: Place | None, size: int) -> "Board":
+        """Return a view of another rank's board, or a board of one's own where that cannot be had.
+
+        Ranks: local.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            if place is not None:
+                return cls(size, place.open(), place)
+        return cls(size)
+
+    def write(self, rank: int, *, beat: int, calls: int, finished: int, step: int, text: str) -> None:
+        """Write a rank's row."""
+        self.rows[rank] = (beat, calls, finished, step, text.encode()[:TEXT_BYTES])
+
+    def text(self, rank: int) -> str:
+        """Return what a rank does."""
+        return bytes(self.rows["text"][rank]).decode(errors="ignore")
+
+    def close(self) -> None:
+        """Give the file back; the memory goes with the last reference to the rows."""
+        if self._file is not None:
+            self._file.close()
