@@ -31,7 +31,7 @@ def noise(rows: int, seed: int) -> Rows:
     )
 
 
-def network(comm: Communicator, hidden: tuple[int, ...] = HIDDEN) -> Sequential:
+def network(comm: Communicator, hidden: tuple[int, ...] = HIDDEN, on_nan: str = "ignore") -> Sequential:
     """Return the network, compiled for Adam and the cross-entropy of logits, with equal weights on all ranks.
 
     Ranks: local.
@@ -50,5 +50,6 @@ def network(comm: Communicator, hidden: tuple[int, ...] = HIDDEN) -> Sequential:
         optimizer="adam",
         loss=losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
+        on_nan=on_nan,
     )
     return model
