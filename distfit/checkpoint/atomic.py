@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from distfit.utils.activity import doing
+
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
     """Write a file under another name, bring it to the disk, and only then give it its own.
@@ -21,12 +23,13 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
-        write(unfinished)
-        unfinished.chmod(0o666 & ~_umask())  # some libraries write files that only their owner may read
-        with unfinished.open("rb+") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-        _sync_folder(target.parent)
+        with doing(f"writes {target}"):
+            write(unfinished)
+            unfinished.chmod(0o666 & ~_umask())  # some libraries write files that only their owner may read
+            with unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+            _sync_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 

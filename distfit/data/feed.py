@@ -11,6 +11,7 @@ from distfit.data.batch import Batch
 from distfit.data.order import Order
 from distfit.data.shard import Partition
 from distfit.data.source import Source
+from distfit.utils.activity import doing
 
 _LOOK_AHEAD_ROWS = 8192  # of the order, computed at once: one NumPy call then costs little for each batch
 _NOTHING: tuple[int, int, np.ndarray] = (-1, 0, np.empty(0, np.int64))
@@ -96,13 +97,14 @@ class IndexedFeed(Feed):
         start = index * self._batch_size
         rows = np.sort(self._rows(passed, start, min(start + self._batch_size, self._order.length)))
         first_row, mine = self._partition.part(rows)
-        data = (
-            self._source.rows(
-                mine, seed=self._order.seed, step=step, first_row=first_row, training=self._training
+        with doing("reads a batch"):
+            data = (
+                self._source.rows(
+                    mine, seed=self._order.seed, step=step, first_row=first_row, training=self._training
+                )
+                if len(mine)
+                else self._source.no_rows()
             )
-            if len(mine)
-            else self._source.no_rows()
-        )
         return Batch(
             data,
             rows=len(mine),
