@@ -11,8 +11,8 @@ import contextlib
 import mmap
 import os
 import secrets
+import weakref
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 
@@ -39,15 +39,15 @@ class Place:
     path: str
     name: str
 
-    def open(self) -> BinaryIO:
-        """Open the file.
+    def open(self) -> int:
+        """Return a descriptor of the file.
 
         Raises:
             OSError: if it cannot be reached from here, or is another one.
         """
         if os.readlink(self.path).split()[0] != f"/memfd:{self.name}":
             raise FileNotFoundError(self.path)
-        return open(self.path, "rb+")
+        return os.open(self.path, os.O_RDWR)
 
 
 class Board:
@@ -55,7 +55,8 @@ class Board:
 
     Args:
         size: how many there are.
-        file: what the rows are shared by; None for a board that no other rank sees.
+        file: a descriptor of what they are shared by; None for a board that no other rank sees. It is closed with the
+            board.
         place: where others find it; None if they cannot.
 
     Attributes:
@@ -68,15 +69,13 @@ class Board:
         >>> board.write(1, beat=1, calls=5, finished=9, step=3, text="reads a batch")
         >>> seen.text(1)
         'reads a batch'
-        >>> board.close(); seen.close()
     """
 
-    def __init__(self, size: int, file: BinaryIO | None = None, place: Place | None = None) -> None:
-        self._file = file
+    def __init__(self, size: int, file: int | None = None, place: Place | None = None) -> None:
         self.place = place
-        length = max(1, size) * ROW.itemsize
-        memory = mmap.mmap(-1 if file is None else file.fileno(), length)
-        self.rows = np.frombuffer(memory, ROW, size)
+        self.rows = np.frombuffer(mmap.mmap(-1 if file is None else file, size * ROW.itemsize), ROW)
+        if file is not None:
+            weakref.finalize(self, os.close, file)
 
     @classmethod
     def make(cls, size: int) -> "Board":
@@ -86,11 +85,11 @@ class Board:
         """
         name = f"distfit-{secrets.token_hex(8)}"
         try:
-            file = os.fdopen(os.memfd_create(name), "rb+")
-            file.truncate(size * ROW.itemsize)
+            file = os.memfd_create(name)
+            os.truncate(file, size * ROW.itemsize)
         except OSError:
             return cls(size)
-        return cls(size, file, Place(f"/proc/{os.getpid()}/fd/{file.fileno()}", name))
+        return cls(size, file, Place(f"/proc/{os.getpid()}/fd/{file}", name))
 
     @classmethod
     def open(cls, place: Place | None, size: int) -> "Board":
@@ -98,7 +97,7 @@ class Board:
 
         Ranks: local.
         """
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             if place is not None:
                 return cls(size, place.open(), place)
         return cls(size)
@@ -110,8 +109,3 @@ class Board:
     def text(self, rank: int) -> str:
         """Return what a rank does."""
         return bytes(self.rows["text"][rank]).decode(errors="ignore")
-
-    def close(self) -> None:
-        """Give the file back; the memory goes with the last reference to the rows."""
-        if self._file is not None:
-            self._file.close()

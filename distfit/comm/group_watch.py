@@ -1,6 +1,5 @@
 """What a rank shows the others of its group, and what it says of them where they let it wait."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -16,6 +15,7 @@ NAP_S = 0.5
 """From one look to the next."""
 
 _MOST_LINES = 8
+_NEVER_S = 1e9
 _BEAT = 2  # looks between two packets to another machine
 
 
@@ -125,8 +125,8 @@ class GroupWatch:
 
     def _limits(self) -> tuple[float, float]:
         """Return the seconds until the warning and until the end. A warning always comes well before the end."""
-        timeout = self._patience.timeout or math.inf
-        return min(self._patience.warn_after or math.inf, timeout / 2), timeout
+        timeout = self._patience.timeout or _NEVER_S
+        return min(self._patience.warn_after or _NEVER_S, timeout / 2), timeout
 
     def _of_waiting(self, found: Findings, waited: float) -> str:
         own = self._rank

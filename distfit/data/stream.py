@@ -11,6 +11,7 @@ from distfit.data.batch import Batch, unpack
 from distfit.data.feed import Feed
 from distfit.data.shard import bounds
 from distfit.data.source import weigh_classes
+from distfit.utils.activity import doing
 from distfit.utils.nested import leaves, map_leaves
 
 
@@ -62,7 +63,8 @@ class StreamFeed(Feed):
         """Read one batch ahead; None at the end of the stream."""
         self._ahead = None
         try:
-            self._ahead = next(self._iterator) if self._iterator is not None else None
+            with doing("reads a batch"):
+                self._ahead = next(self._iterator) if self._iterator is not None else None
         except StopIteration:
             pass
         except Exception as error:
