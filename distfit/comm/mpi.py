@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from mpi4py import MPI
 
+from distfit.comm import shared_memory
 from distfit.comm.transport import Reduction, Transport
 from distfit.utils.activity import now
 
@@ -132,6 +133,8 @@ class MpiTransport(Transport):
         node = self._bulk.Split_type(MPI.COMM_TYPE_SHARED)
         ranks = list(node.allgather(self.rank))
         node.Free()
+        if ranks[0] == self.rank:
+            shared_memory.forget_names()
         return ranks
 
     @_collective

@@ -15,6 +15,7 @@ ONCE = ("constructor", "between fits", "after fit", "at exit")
 """Places that a program passes once; a fault elsewhere strikes at the second time, in the midst of the work."""
 
 EXIT_CODE = 3
+INTERRUPTED = 85
 
 
 class Mute(ValueError):

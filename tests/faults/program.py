@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from faults.injection import Fault, rank_of_environment
+from faults.injection import INTERRUPTED, Fault, rank_of_environment
 from support import faulty
 
 from distfit import callbacks
@@ -37,6 +37,9 @@ with faulty.watched(fault.at):
         listed.append(callbacks.EarlyStopping("loss"))
     for _ in range(2):
         faulty.train(model, fault.place, x, y, listed)
+        if model.interrupted:
+            model.comm.print("training ends early")
+            sys.exit(INTERRUPTED)
         fault.at("between fits")
     fault.at("after fit")
 print("done", flush=True)
