@@ -9,8 +9,8 @@ STAGE := $(PYTHON) tools/budget.py run
 SCRIPTS := .ci/run launch/local.sh launch/hosts.sh launch/slurm.sbatch
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train test check lint test-serial test-engines bench clean demo-environment test-environment \
-	engines-environment
+.PHONY: help demo train test check lint test-serial test-faults test-engines faults bench clean demo-environment \
+	test-environment engines-environment openmpi-environment
 
 help: ## say what can be made
 	@grep -hE '^[a-zA-Z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ train:
 	@$(BIN)/mpiexec -n 2 $(BIN)/python examples/fashion_mnist.py --epochs 12
 
 test: test-environment ## check, and run all tests at 1, 2, 3 and 4 ranks
-	@$(MAKE) --no-print-directory check test-serial test-4
+	@$(MAKE) --no-print-directory check test-serial test-4 test-faults
 
 check: test-environment ## lint, types, layering, spelling, shell scripts
 	@$(STAGE) "lint and types" $(MAKE) --no-print-directory lint
@@ -44,6 +44,12 @@ test-serial: test-environment ## run the tests of one rank
 test-%: test-environment ## test-4: run the tests of several ranks, with up to 4
 	@$(STAGE) "tests" $(BIN)/python tests/run_mpi.py -n $*
 
+test-faults: test-environment ## run jobs in which something goes wrong: the quick part of the fault matrix
+	@$(STAGE) "faults" $(BIN)/python tests/run_faults.py --quick
+
+faults: test-environment openmpi-environment ## run the whole fault matrix, on MPICH and Open MPI, and write its table
+	@$(BIN)/python tests/run_faults.py --open-mpi $(VENV)-openmpi/bin/python --table tests/faults/RESULTS.md
+
 test-engines: engines-environment ## run third parties' callbacks under distfit at 2 ranks
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 2 tests/third_party
 
@@ -51,7 +57,7 @@ bench: test-environment ## measure what the README quotes
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-openmpi out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 demo-environment:
 	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV) mpich,plot
@@ -61,3 +67,6 @@ test-environment:
 
 engines-environment:
 	@$(STAGE) "engines" $(PYTHON) tools/environment.py $(VENV) mpich,engines
+
+openmpi-environment:
+	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV)-openmpi openmpi

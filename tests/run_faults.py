@@ -53,7 +53,13 @@ def _run(chosen: list[Case], pythons: dict[str, str]) -> Iterator[Result]:
     """Yield each case with how it ended, and what is wrong with that; print what is."""
 
     def one(case: Case) -> Result:
-        ended = job.run([str(PROGRAM), *case.arguments], case.size, python=pythons[case.mpi], limit_s=END_S)
+        ended = job.run(
+            [str(PROGRAM), *case.arguments],
+            case.size,
+            limit_s=END_S,
+            python=pythons[case.mpi],
+            variables=case.variables,
+        )
         return case, ended, faults_of(case, ended)
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:

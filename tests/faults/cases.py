@@ -32,6 +32,10 @@ DEATHS = ("os._exit", "SIGKILL")
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGINT", "SIGINT in a reduction")
 
 
+STALLS = ("SIGSTOP", "endless loop")
+_PATIENCE = {"DISTFIT_WARN_AFTER": "1", "DISTFIT_TIMEOUT": "3"}
+
+
 @dataclass(frozen=True)
 class Case:
     """One job.
@@ -66,6 +70,11 @@ class Case:
     def arguments(self) -> list[str]:
         """Those of the program."""
         return [self.fault, self.place, ",".join(map(str, self.ranks))]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Those of the environment: where a rank stalls, the others lose patience soon."""
+        return _PATIENCE if self.fault in STALLS else {}
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,8 @@ def _on_mpich() -> Iterator[Case]:
     )
     yield from each(DEATHS, WRITES, ON_ROOT[1:2])
     yield from each(SIGNALS, ("on_train_batch_end", "loss"), FEW)
+    yield from each(STALLS, ("data source", "loss", "on_epoch_end", "between fits", "after fit"), FEW)
+    yield from each(STALLS, WRITES, ON_ROOT[1:2])
     yield from each(("fit", "evaluate", "barrier"), ("between fits", "after fit"), SOME)
     yield from each(("fit", "evaluate", "barrier"), ("on_epoch_end", "on_test_begin"), FEW)
     yield from each(("fit", "barrier"), ("root on_epoch_end", "root on_train_batch_end"), ON_ROOT)
@@ -157,6 +168,8 @@ _TEXTS = {
     "other data": r"DataMismatch: ranks differ in y",
     "other callbacks": r"DataMismatch: .*callbacks",
     "NaN": r"RuntimeError: the loss is nan at batch",
+    "SIGSTOP": r"gives no sign of life",
+    "endless loop": r"injection\.py.* in _loop",
     "disk full": r"OSError: \[Errno 28\] No space left on device",
     "quota": r"(OSError|SafetensorError): .*File too large",
     "unwritable path": r"(NotADirectory|FileExists)Error: .*a file",
@@ -179,6 +192,8 @@ def expected(case: Case) -> Expected:
         return Expected(None, (_TEXTS["NaN"],))
     if case.fault in ("SIGTERM", "SIGUSR1"):  # training ends in order, and the program says with which status
         return Expected((INTERRUPTED,), ("ends early",))
+    if case.fault in STALLS:
+        return Expected(None, (_TEXTS[case.fault], *named, "DISTFIT_TIMEOUT"))
     statuses = (EXIT_CODE,) if case.fault == "sys.exit" else None
     return Expected(statuses, (_TEXTS[case.fault], *named))
 

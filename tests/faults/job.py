@@ -8,8 +8,10 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from run_mpi import environment
 
@@ -38,14 +40,22 @@ class Ended:
     left: list[str]
 
 
-def run(arguments: list[str], ranks: int, *, python: str = sys.executable, limit_s: float) -> Ended:
+def run(
+    arguments: list[str],
+    ranks: int,
+    *,
+    limit_s: float,
+    python: str = sys.executable,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Ended:
     """Start ``mpiexec -n ranks python arguments``, and wait for its end.
 
     Args:
         arguments: the program and its arguments.
         ranks: how many.
-        python: whose environment has the MPI to use.
         limit_s: how long after the fault, whose moment the program stamps, the job may last.
+        python: whose environment has the MPI to use.
+        variables: of the ranks' environment.
     """
     name = uuid.uuid4().hex
     folder = Path(tempfile.mkdtemp(prefix="fault-"))
@@ -53,6 +63,7 @@ def run(arguments: list[str], ranks: int, *, python: str = sys.executable, limit
     temporary.mkdir()
     out.mkdir()
     variables = {
+        **variables,
         _MARK: name,
         "TMPDIR": str(temporary),
         "FAULT_STAMP": str(stamp),
