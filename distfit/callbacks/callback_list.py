@@ -11,7 +11,7 @@ from distfit.callbacks.callback import Callback, Logs
 from distfit.callbacks.dispatch.calls import Dispatch, close_alone, dispatch_of
 from distfit.callbacks.dispatch.effects import Effects, Shared
 from distfit.callbacks.dispatch.hooks import ALL_HOOKS, BATCH_HOOKS
-from distfit.callbacks.dispatch.placement import Placed, flattened
+from distfit.callbacks.dispatch.placement import Placed, PlacedCallbacks, flattened
 from distfit.callbacks.dispatch.roster import Roster
 from distfit.callbacks.history import History
 from distfit.callbacks.progbar_logger import ProgbarLogger
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI  # noqa: TID251 - a type in a signature; nothing is imported at run time
 
 
-class CallbackList:
+class CallbackList(PlacedCallbacks):
     """A list of callbacks that is called as one.
 
     `fit` makes one; a custom loop drives its own. In epoch, train, test and predict hooks the ranks agree after each
@@ -73,7 +73,7 @@ class CallbackList:
         self.model: Any = None
         self._comm = comm if comm is None or isinstance(comm, Communicator) else Communicator.from_mpi(comm)
         self._effects = Effects(None)
-        self._in_training = self._interrupted = False
+        self._in_training = self._interrupted = self._before_step = False
         self.append(callbacks)
         if add_history and not self._has(History):
             self.append(History())
@@ -89,46 +89,58 @@ class CallbackList:
         """The callbacks, in the order in which they are called."""
         return [placed.callback for placed in self._placed]
 
-    def __iter__(self) -> Iterator[Placed]:
-        """Yield the callbacks with where they run: a list within a list is its callbacks."""
-        return iter(self._placed)
+    @property
+    def placed(self) -> list[Placed]:
+        """The callbacks, with where they run: a list within a list is its callbacks."""
+        return self._placed
 
-    def _has(self, kind: type) -> bool:
-        return any(isinstance(callback, kind) for callback in self.callbacks)
+    def _has(self, kind: type[Callback]) -> bool:
+        """Say whether a callback of this kind is there, and runs where its class says."""
+        return any(isinstance(one.callback, kind) and one.ranks == kind.ranks for one in self._placed)
 
     def append(self, callbacks: Any) -> None:
-        """Add a callback, or lists of them, at the end.
+        """Add a callback, or lists of them, at the end. In the midst of a training it is for the next one.
 
         Ranks: local; the next beginning agrees on it.
         """
         for placed in flattened(callbacks):
             self._placed.append(placed)
             if self.model is not None:
-                placed.callback.set_model(self.model)
+                _set(placed.callback, "set_model", self.model)
             if self.params:
-                _tell(placed.callback, self.params)
-        self._read_again()
+                _set(placed.callback, "set_params", self.params)
+        if not self._in_training:
+            self._read_again()
 
     def set_model(self, model: Any) -> None:
         """Give all callbacks the model."""
         self.model = model
         self._effects = Effects(model)
         for callback in self.callbacks:
-            callback.set_model(model)
+            _set(callback, "set_model", model)
         self._read_again()
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Give all callbacks the parameters of the call."""
         self.params = params
         for callback in self.callbacks:
-            _tell(callback, params)
+            _set(callback, "set_params", params)
         self._read_again()
 
     @property
     def comm(self) -> Communicator:
-        """The ranks that the hooks are for: those of the model, unless the list was given others."""
+        """The ranks that the hooks are for: those of the model, unless the list was given others.
+
+        Raises:
+            ValueError: if it was given others than the model has: an error could not reach both.
+        """
         if self._comm is None:
             self._comm = self.model.comm if isinstance(self.model, Shared) else Communicator.world()
+        if isinstance(self.model, Shared) and self._comm is not self.model.comm:
+            raise ValueError(
+                "the CallbackList was given another communicator than its model. Make it with model=model alone, or the"
+                " model with the same comm"
+            )
         return self._comm
 
     def places(self) -> str:
@@ -150,7 +162,10 @@ class CallbackList:
     def _dispatches(self) -> dict[str, Dispatch | None]:
         comm = self.comm.current
         dispatches = {
-            name: dispatch_of(name, self._roster.hooks(name), comm, self._effects) for name in ALL_HOOKS
+            name: dispatch_of(
+                name, self._roster.hooks(name), comm, self._effects, before_step=self._before_step
+            )
+            for name in ALL_HOOKS
         }
         # Batch hooks are on the hot path: from now on the list's own are those of the dispatch, without a detour.
         for name in BATCH_HOOKS:
@@ -246,16 +261,24 @@ class CallbackList:
                 close_alone(comm, f"{type(placed.callback).__name__}.on_exception", close, error)
 
     @contextmanager
-    def closing(self) -> Iterator[None]:
-        """Call `on_exception` if the block raises.
+    def driven(self) -> Iterator[None]:
+        """Let distfit's loops drive the list in a block, and call `on_exception` if it raises.
+
+        In those a batch's first hooks are followed by a step in which the ranks agree, so that they need no agreement
+        of their own. A loop of one's own may reduce its gradients there, and wait for a rank that failed.
 
         Ranks: every rank.
         """
+        self._before_step = True
+        self._read_again()
         try:
             yield
         except BaseException as error:
             self.on_exception(error)
             raise
+        finally:
+            self._before_step = self._in_training = False
+            self._read_again()
 
     # Of the batch hooks these are called once, until the callbacks' hooks are read: see `_dispatches`.
 
@@ -292,11 +315,13 @@ def _nothing(batch: int, logs: Logs | None = None) -> None:
     """Stand in for a batch hook that no callback has."""
 
 
-def _tell(callback: Any, params: dict[str, Any]) -> None:
-    """Give a callback the parameters; to what is none of distfit's, those that Keras has.
+def _set(callback: Any, name: str, value: Any) -> None:
+    """Give a callback its model or parameters, if it wants to know; to what is none of distfit's, as Keras does.
 
     Of a ``batch_size`` tqdm's callback concludes that it is told of rows, as by the first Keras.
     """
-    if not isinstance(callback, Callback):
-        params = {name: value for name, value in params.items() if name != "batch_size"}
-    callback.set_params(params)
+    if name == "set_params" and not isinstance(callback, Callback):
+        value = {key: one for key, one in value.items() if key != "batch_size"}
+    method = getattr(callback, name, None)
+    if method is not None:
+        method(value)

@@ -6,6 +6,7 @@ knowing what the others do, and all raise. Between a message that agreed and the
 code runs that can raise. Nothing else is needed for no rank ever to wait for one that does not come.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -34,8 +35,11 @@ IDLE_KEY = 11  # of the ranks without rows: the kind of step that they are in
 INTERRUPTED = 12  # ranks that a signal asked to save and stop
 HEADER = 13
 
-MESSAGE_LENGTH = 1056
-CAPACITY = MESSAGE_LENGTH - HEADER
+RIDERS = 20
+"""How many more numbers every rank may send along, active or not: what callbacks decided."""
+
+MESSAGE_LENGTH = 1088
+CAPACITY = MESSAGE_LENGTH - HEADER - RIDERS
 """The longest payload, in numbers, that rides in the small message. A longer one takes a second call."""
 
 
@@ -51,6 +55,7 @@ class Agreed:
         has_next: how many ranks have a next batch.
         changed: root's word on what its callbacks changed.
         interrupted: True if a signal asked any rank to save and stop.
+        riders: the sums of what ranks sent along; valid until the next agreement.
     """
 
     phase: Phase | None
@@ -59,7 +64,8 @@ class Agreed:
     stop: bool
     has_next: int
     changed: int
-    interrupted: bool = False
+    interrupted: bool
+    riders: np.ndarray
 
 
 _NOTHING = np.empty(0)
@@ -74,15 +80,18 @@ class Agreement:
 
     Attributes:
         messages: how many this rank has joined so far.
+        depth: how many operations of the group this rank is in, one inside of the other.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._message = np.zeros(MESSAGE_LENGTH)
-        self._payload = self._message[HEADER:]
+        self._riders = self._message[HEADER : HEADER + RIDERS]
+        self._payload = self._message[HEADER + RIDERS :]
         self._left: str | None = None
         self._used = 0
         self.messages = 0
+        self.depth = 0
 
     @property
     def ended(self) -> bool:
@@ -99,6 +108,7 @@ class Agreement:
         stop: bool = False,
         has_next: bool = False,
         changed: int = 0,
+        riders: Sequence[float] = (),
     ) -> Agreed:
         """Join the others in a message, and raise if one of them failed or is somewhere else.
 
@@ -112,6 +122,7 @@ class Agreement:
             stop: this rank wants training to end.
             has_next: this rank has a next batch.
             changed: what callbacks changed here. Root's word holds; that of others is not sent.
+            riders: up to `RIDERS` numbers to be summed over all ranks, with or without rows.
 
         Raises:
             RemoteError: and the class of what was raised, if another rank failed.
@@ -126,20 +137,12 @@ class Agreement:
         if self._left:
             raise RankLeft(self._left)
         now.about = at, key, name
-        header = self._exchange(at, payload, key, stop, has_next, changed)
+        header = self._exchange(at, payload, key, stop, has_next, changed, riders)
         if header[FAILED]:
             self._raise_failures()
         active = header[ACTIVE]
         if active == 0:
-            return Agreed(
-                None,
-                0,
-                _NOTHING,
-                header[STOP] > 0,
-                int(header[HAS_NEXT]),
-                int(header[CHANGED]),
-                header[INTERRUPTED] > 0,
-            )
+            return self._agreed(None, 0, _NOTHING, header)
         if not (
             all_equal((active, header[PHASE], header[PHASE_SQUARED]))
             and all_equal((active, header[KEY], header[KEY_SQUARED]))
@@ -154,14 +157,18 @@ class Agreement:
             # Announced by the header, on all ranks, and nothing in between can raise.
             sums = payload.copy() if payload.size else np.zeros(length)
             self._transport.all_reduce(sums)
+        return self._agreed(_PHASES[int(header[PHASE] / active)], int(header[KEY] / active), sums, header)
+
+    def _agreed(self, at: Phase | None, key: int, sums: np.ndarray, header: list[float]) -> Agreed:
         return Agreed(
-            _PHASES[int(header[PHASE] / active)],
-            int(header[KEY] / active),
+            at,
+            key,
             sums,
             header[STOP] > 0,
             int(header[HAS_NEXT]),
             int(header[CHANGED]),
             header[INTERRUPTED] > 0,
+            self._riders,
         )
 
     def tell(self, error: BaseException) -> None:
@@ -180,7 +187,7 @@ class Agreement:
         own = pack(failure.report(error, self._transport.rank, self._transport.host))
         if not self._left:
             now.about = Phase.FAILED, 0, ""
-            self._exchange(None, _NOTHING, 0, False, False, 0, failed=True)
+            self._exchange(None, _NOTHING, 0, False, False, 0, (), failed=True)
             self._transport.all_gather_bytes(own)
         failure.mark_agreed(error, self)
 
@@ -192,6 +199,7 @@ class Agreement:
         stop: bool,
         has_next: bool,
         changed: int,
+        riders: Sequence[float],
         *,
         failed: bool = False,
     ) -> list[float]:
@@ -203,6 +211,8 @@ class Agreement:
             failed, active, number, number * number, own_key, own_key * own_key, sent, sent * sent,
             stop, has_next, changed if self._transport.rank == 0 else 0, idle_key, signals.stop_requested(),
         )  # fmt: skip
+        self._riders[:] = 0
+        self._riders[: len(riders)] = riders
         riding = length if length <= CAPACITY else 0
         self._payload[:riding] = payload[:riding]
         self._payload[riding : self._used] = 0  # what earlier messages left would be summed again and again

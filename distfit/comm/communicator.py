@@ -82,11 +82,14 @@ class Communicator:
     def from_mpi(comm: MPI.Comm) -> Communicator:
         """Return the group of an mpi4py communicator, which is duplicated at the first collective call.
 
+        One of all ranks of the job, in their order, gives `world`: of two groups of the same ranks the one would know
+        nothing of an error in the other.
+
         Ranks: local.
         """
-        from distfit.comm.mpi import MpiTransport
+        from distfit.comm.mpi import MpiTransport, is_world
 
-        return Communicator(MpiTransport(comm))
+        return Communicator.world() if is_world(comm) else Communicator(MpiTransport(comm))
 
     @property
     def is_root(self) -> bool:
@@ -140,13 +143,20 @@ class Communicator:
         if self.is_root:
             print(*values, **{"flush": True, **options})  # noqa: T201
 
-    def announce(self, text: str) -> None:
+    def announce(self, text: str, *, once: str = "") -> None:
         """Let root say something that is true of several ranks only, once; a rank that trains alone says nothing.
+
+        It is printed and no warning: one that a user turns into an error would be an error of root alone, where the
+        others may be in a reduction already.
+
+        Args:
+            text: what is said.
+            once: the first of what has this name is said. Defaults to the text.
 
         Ranks: local; any may call it, root prints.
         """
-        if self.is_root and self.size > 1 and text not in self._announced:
-            self._announced.add(text)
+        if self.is_root and self.size > 1 and (once or text) not in self._announced:
+            self._announced.add(once or text)
             print(f"distfit: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
     # -- agreeing ---------------------------------------------------------------------------------------------------

@@ -119,6 +119,15 @@ def mark_agreed(error: BaseException, group: object) -> None:
         del _unmarkable[:-_REMEMBERED]
 
 
+def forget(error: BaseException, group: object) -> None:
+    """Take the mark away: the same object may be raised again some day, when nobody knows of it."""
+    known = tuple(one for one in _agreed(error) if one is not group)
+    try:
+        error._distfit_agreed = known  # type: ignore[attr-defined]
+    except Exception:
+        _unmarkable[:] = [(other, groups) for other, groups in _unmarkable if other is not error]
+
+
 def is_agreed(error: BaseException, group: object) -> bool:
     """Say whether all ranks of a group know of this error already."""
     return any(known is group for known in _agreed(error))

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from distfit.comm import signals
+from distfit.comm import failure, signals
 from distfit.comm.agreement import Agreement
 from distfit.comm.phase import Phase, key_of
 
@@ -29,6 +29,7 @@ class Operation:
 
     def __enter__(self) -> None:
         self._signals.__enter__()
+        self._agreement.depth += 1
         try:
             self._agree(Phase.BEGIN)
         except BaseException as error:
@@ -54,5 +55,8 @@ class Operation:
         try:
             if error is not None:
                 self._agreement.tell(error)
+            self._agreement.depth -= 1
+            if error is not None and self._agreement.depth == 0:
+                failure.forget(error, self._agreement)  # raised once more, it is news
         finally:
             self._signals.__exit__(None, None, None)

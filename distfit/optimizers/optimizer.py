@@ -7,10 +7,12 @@ cache, and work in place, with one scratch array of a chunk's length. Two kinds 
 each parameter's step by the norms of its weights and gradients.
 """
 
+import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -241,6 +243,23 @@ class Optimizer(Configured, ABC):
         """Return the numbers that belong to the state: `iterations` and the hyperparameters."""
         return {"iterations": float(self.iterations), **self.numbers()}
 
+    def set_scalars(self, scalars: Mapping[str, float]) -> None:
+        """Set what `scalars` returned."""
+        numbers = dict(scalars)
+        self.iterations = int(numbers.pop("iterations"))
+        self.set_numbers(numbers)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the present values of all other arguments, such as a momentum; and a schedule, where there is one."""
+        values = vars(self)
+        settings = {name: values[name] for name in _arguments(type(self)) if name in values}
+        return {**settings, "learning_rate": self._learning_rate} if self.scheduled else settings
+
+    def set_settings(self, settings: Mapping[str, Any]) -> None:
+        """Set what `settings` returned."""
+        for name, value in settings.items():
+            setattr(self, "_learning_rate" if name == "learning_rate" else name, value)
+
     def restore(self, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, float]) -> None:
         """Take over a saved state.
 
@@ -252,8 +271,7 @@ class Optimizer(Configured, ABC):
             ValueError: if slots are missing, unknown, or of another shape. Nothing is changed then.
         """
         slots.restore(self._slots, arrays)
-        self.iterations = int(scalars["iterations"])
-        self.set_numbers({name: scalars[name] for name in self.hyperparameters})
+        self.set_scalars({name: scalars[name] for name in ("iterations", *self.hyperparameters)})
 
     def _allocate(self, size: int, dtype: np.dtype, ordered: tuple[Segment, ...]) -> None:
         values = self.slot_values() | ({moving_average.SLOT: 0.0} if self.use_ema else {})
@@ -306,6 +324,14 @@ class Optimizer(Configured, ABC):
             raise ValueError(
                 f"{self.name} was built for an arena of shape ({self._size},). Received: shape {array.shape}"
             )
+
+
+@functools.cache
+def _arguments(kind: type[Optimizer]) -> tuple[str, ...]:
+    """Return the names of an optimizer's arguments and its bases', besides those that are numbers of its own."""
+    signatures = [inspect.signature(cls) for cls in kind.__mro__ if issubclass(cls, Optimizer)]
+    names = dict.fromkeys(name for signature in signatures for name in signature.parameters)
+    return tuple(name for name in names if name not in kind.hyperparameters)
 
 
 def _check_inside(ordered: Sequence[Segment], size: int) -> None:

@@ -106,7 +106,7 @@ def fit(
             self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
         self.progress.initial_epoch = initial_epoch
-        with listed.closing():
+        with listed.driven():
             fit_loop(
                 self,
                 feed,
@@ -163,7 +163,7 @@ def evaluate(
             steps=feed.steps,
             batch_size=batch_size,
         )
-        with listed.closing():
+        with listed.driven():
             scores = evaluate_loop(
                 self, feed, listed, partial(check_together, inputs=inputs, comm=self.comm.current)
             )
@@ -224,7 +224,7 @@ def predict(
             batch_size=batch_size,
         )
         comm = self.comm.current
-        with listed.closing():
+        with listed.driven():
             rows = predict_loop(self, feed, listed, partial(check_together, inputs=inputs, comm=comm))
         return all_rows(comm, rows, gather, out)
 
@@ -234,23 +234,22 @@ def callback_list(
 ) -> CallbackList:
     """Return the callbacks of a call: the user's, then a history, then a progress display.
 
-    A list of the user's own is taken as it is, as in Keras; it gets the model and the parameters, if it has none.
+    A list of the user's own is taken as it is, as in Keras, but for the history that `fit` returns; it gets the
+    parameters of the call, and the model, if it has none.
 
     Raises:
-        ValueError: if such a list is for other ranks than the model.
+        ValueError: if such a list is for another model.
     """
     params = {"verbose": verbose, **params}
     if not isinstance(callbacks, CallbackList):
         return CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, model=model, **params)
     if callbacks.model is None:
         callbacks.set_model(model)
-    if not callbacks.params:
-        callbacks.set_params(params)
-    if callbacks.comm is not model.comm:
-        raise ValueError(
-            f"the CallbackList is for {callbacks.comm.size} ranks, and the model for {model.comm.size} others. Make it"
-            " with model=model, or with the model's comm"
-        )
+    if callbacks.model is not model:
+        raise ValueError("the CallbackList was made for another model. Make one with model=model")
+    if history and not any(isinstance(callback, History) for callback in callbacks.callbacks):
+        callbacks.append(History())
+    callbacks.set_params(params)
     return callbacks
 
 

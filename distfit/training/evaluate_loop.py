@@ -30,11 +30,14 @@ def evaluate(model: Model, feed: Feed, callbacks: CallbackList, check_next: Call
     feed.begin(0, model.progress.seed)
     has_next = comm.reach("the start of an evaluation", has_next=feed.has_next).has_next
     check_any(has_next)
+    hooks_came_before = callbacks.has_hook("on_test_batch_begin")
     batch = 0
     while has_next:
         callbacks.on_test_batch_begin(batch)
         for _ in range(model.steps_per_execution):
-            has_next = test_step(model, feed.fetch(batch), scores).has_next
+            has_next = test_step(
+                model, feed.fetch(batch), scores, hooks_came_before=hooks_came_before
+            ).has_next
             check_next(has_next)
             batch += 1
             if not has_next:

@@ -10,6 +10,7 @@ from distfit.callbacks.dispatch.logs import AggregatedLogs, combined
 from distfit.data import Feed
 from distfit.training.feeds import check_any
 from distfit.training.step import apply_gradients
+from distfit.utils.activity import now
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -68,7 +69,7 @@ def train_epoch(
     Ranks: every rank; the messages of each step, and one or two of its own.
     """
     progress, comm = model.progress, model.comm
-    progress.numbers_may_differ = callbacks.has_hook("on_train_batch_begin")
+    progress.hooks_came_before = callbacks.has_hook("on_train_batch_begin")
     progress.logs_are_read = callbacks.has_hook("on_train_batch_end") or model.has_own_train_step
     model.reset_metrics()
     feed.begin(epoch, progress.seed)
@@ -104,6 +105,7 @@ def fetch_and_train(model: Model, feed: Feed) -> dict[str, object]:
     Ranks: every rank; the messages of the step.
     """
     progress = model.progress
+    now.step = progress.step
     progress.fetched, progress.has_next = feed.fetch(progress.step), -1
     try:
         logs: dict[str, object] = model.train_step(progress.fetched)

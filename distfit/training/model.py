@@ -313,7 +313,7 @@ class Model:
             return step.train_step(self, data, self.scores)
         self.comm.require_all_ranks("train_step")
         if self.progress.fetched is None:  # a loop of the user's, of which nothing is known
-            self.progress.numbers_may_differ = self.progress.logs_are_read = True
+            self.progress.hooks_came_before = self.progress.logs_are_read = True
         with self.comm.guard():
             batch = Batch.of(data, self.comm.rank, self.progress.fetched)
             if len(batch):

@@ -33,12 +33,15 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
     callbacks.on_predict_begin()
     feed.begin(0, model.progress.seed)
     has_next = comm.reach("the start of a prediction", has_next=feed.has_next).has_next
+    hooks_came_before = callbacks.has_hook("on_predict_batch_begin")
     batch = 0
     while has_next:
         callbacks.on_predict_batch_begin(batch)
         executed = Rows()
         for _ in range(model.steps_per_execution):
-            has_next = predict_step(model, feed.fetch(batch), executed).has_next
+            has_next = predict_step(
+                model, feed.fetch(batch), executed, hooks_came_before=hooks_came_before
+            ).has_next
             check_next(has_next)
             batch += 1
             if not has_next:
@@ -52,7 +55,7 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
     return rows
 
 
-def predict_step(model: Model, batch: Batch, rows: Rows) -> Agreed:
+def predict_step(model: Model, batch: Batch, rows: Rows, *, hooks_came_before: bool) -> Agreed:
     """Predict one global batch, and add this rank's outputs to its rows.
 
     Ranks: every rank of `model.comm.current`; one small message.
@@ -63,4 +66,6 @@ def predict_step(model: Model, batch: Batch, rows: Rows) -> Agreed:
         rows.add(batch.place, batch.rows, model.engine.predict(x, inference_step(model, batch)))
         return np.empty(0)
 
-    return agree_on_step(model, model.comm.current, batch, measure, PREDICTION)
+    return agree_on_step(
+        model, model.comm.current, batch, measure, PREDICTION, hooks_came_before=hooks_came_before
+    )

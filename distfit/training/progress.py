@@ -17,8 +17,8 @@ class Progress:
         accumulated: global batches since the last update of the weights.
         weight: loss values in them, over all ranks.
         has_next: ranks that see another batch of the epoch; -1 before a step has told.
-        numbers_may_differ: whether something of the user's runs before a step, and may have drawn another learning rate
-            on each rank: root's then rides in the step's message.
+        hooks_came_before: whether something of the user's runs before a step, and may have decided something on some
+            ranks: it then rides in the step's message.
         logs_are_read: whether something of the user's reads the logs of a step.
         fetched: the batch that `fit` has fetched for the step under way, or None.
         torn: True while the weights change, and after an error in that.
@@ -30,7 +30,7 @@ class Progress:
     accumulated: int = 0
     weight: float = 0.0
     has_next: int = 0
-    numbers_may_differ: bool = True
+    hooks_came_before: bool = True
     logs_are_read: bool = True
     fetched: Batch | None = None
     torn: bool = False

@@ -11,7 +11,6 @@ from distfit.comm import CAPACITY, Communicator
 from distfit.metrics import Metric, State
 
 LOSS, WEIGHT = 0, 1
-_ROOM = CAPACITY - 16  # a few numbers of the optimizer's ride along
 _HEAD = 2  # the sum of the loss over rows, and the number of its values
 
 
@@ -36,7 +35,7 @@ class Scores:
         for metric, use_weight in self._metrics:
             fields = metric.fields
             needed = sum(int(np.prod(field.shape)) for field in fields.values())
-            if needed + self.length > _ROOM or any(field.reduction != "sum" for field in fields.values()):
+            if needed + self.length > CAPACITY or any(field.reduction != "sum" for field in fields.values()):
                 self._late.append((metric, use_weight))
                 continue
             places = {}

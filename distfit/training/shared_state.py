@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distfit.callbacks.dispatch.root_numbers import RootNumbers
+from distfit.callbacks.dispatch.decisions import Decisions
 from distfit.comm import Communicator, Phase, key_of
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ class SharedState:
     """A model's weights and layer state, its optimizer's arrays and numbers, its seed and its count of steps.
 
     Attributes:
-        root_numbers: lets root's learning rate hold on all ranks.
+        decisions: lets stop flags, and root's learning rate, hold on all ranks.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._agreed_version = -1
-        self.root_numbers = RootNumbers(self)
+        self.decisions = Decisions(model, self)
 
     @property
     def version(self) -> int:
@@ -51,9 +51,9 @@ class SharedState:
         return f"{self._model.engine.describe()}; {self._model.describe_compiled()}"
 
     def numbers(self) -> dict[str, float]:
-        """Return the optimizer's numbers that callbacks may change."""
+        """Return the optimizer's numbers that change often: its count of updates, and what callbacks change most."""
         optimizer = self._model.optimizer
-        return {} if optimizer is None else dict(optimizer.numbers())
+        return {} if optimizer is None else optimizer.scalars()
 
     def set_numbers(self, numbers: dict[str, float]) -> None:
         """Set what `numbers` returned.
@@ -61,7 +61,20 @@ class SharedState:
         Ranks: local, on all ranks alike.
         """
         if numbers:
-            self._model.optimizer.set_numbers(numbers)
+            self._model.optimizer.set_scalars(numbers)
+
+    def settings(self) -> dict[str, Any]:
+        """Return all else that an update depends on, such as a momentum or a schedule."""
+        optimizer = self._model.optimizer
+        return {} if optimizer is None else optimizer.settings()
+
+    def set_settings(self, settings: dict[str, Any]) -> None:
+        """Set what `settings` returned.
+
+        Ranks: local, on all ranks alike.
+        """
+        if settings:
+            self._model.optimizer.set_settings(settings)
 
     def share_if_stale(self) -> None:
         """Continue from root's copy after a user wrote a weight, or at the very first step.
@@ -88,9 +101,7 @@ class SharedState:
             comm.transport.broadcast(array)
         progress.seed, progress.step, progress.initial_epoch = map(int, numbers[:3])
         if optimizer is not None:
-            shared = dict(zip(scalars, numbers[3:].tolist(), strict=True))
-            optimizer.iterations = int(shared.pop("iterations"))
-            optimizer.set_numbers(shared)
+            optimizer.set_scalars(dict(zip(scalars, numbers[3:].tolist(), strict=True)))
         if comm is model.comm:
             self._agreed_version = self.version
             progress.torn = False

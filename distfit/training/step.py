@@ -48,44 +48,44 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     Ranks: every rank; one small message, one reduction of the gradients, two more messages for each batch
         normalization.
     """
-    comm, progress, root_numbers = model.comm, model.progress, model.shared_state.root_numbers
+    comm, progress = model.comm, model.progress
     if progress.accumulated == 0:
         model.engine.begin_gradients()
         model.numerics.begin_update()
     step = training_step(model, comm, batch)
 
-    # A callback's hook before the batch may have drawn another learning rate on each rank.
-    offered = root_numbers.offer(comm) if progress.numbers_may_differ else []
-
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
         evaluated = model.compute_gradients(x, y, sample_weight, step)
-        measurements = measured(model, scores, batch, evaluated)
-        return np.concatenate([measurements, offered]) if offered else measurements
+        return measured(model, scores, batch, evaluated)
 
-    agreed = agree_on_step(model, comm, batch, measure, TRAINING)
+    agreed = agree_on_step(
+        model, comm, batch, measure, TRAINING, hooks_came_before=progress.hooks_came_before
+    )
     if agreed.interrupted:
         model.stop_training = model.interrupted = True
         signals.heed_stop()
-    sums = agreed.sums[: scores.length]
-    if model.numerics.accepts(batch, step, sums):
-        progress.weight += scores.absorb(sums)
+    if model.numerics.accepts(batch, step, agreed.sums):
+        progress.weight += scores.absorb(agreed.sums)
     else:
         scores.disregard()
-    if agreed.sums.size > scores.length:
-        root_numbers.take(agreed.sums[scores.length :].tolist())
     progress.has_next = agreed.has_next
     progress.accumulated += 1
     progress.step += 1
     if progress.accumulated == model.compiled.gradient_accumulation_steps:
         apply_gradients(model, comm)
     model.divergence.check_step()
-    root_numbers.warn(comm, "a hook before a batch")
     return scores.logs() if progress.logs_are_read else AggregatedLogs()
 
 
-def test_step(model: Model, batch: Batch, scores: Scores) -> Agreed:
+def test_step(model: Model, batch: Batch, scores: Scores, *, hooks_came_before: bool) -> Agreed:
     """Evaluate one global batch.
+
+    Args:
+        model: the model.
+        batch: this rank's rows.
+        scores: gets what they add to the metrics.
+        hooks_came_before: as in `agree_on_step`.
 
     Ranks: every rank of `model.comm.current`; one small message.
     """
@@ -97,21 +97,38 @@ def test_step(model: Model, batch: Batch, scores: Scores) -> Agreed:
         value = model.compute_loss(x, y, y_pred, sample_weight)
         return measured(model, scores, batch, Evaluated(y_pred, value.total, value.weight))
 
-    agreed = agree_on_step(model, comm, batch, measure, EVALUATION)
+    agreed = agree_on_step(model, comm, batch, measure, EVALUATION, hooks_came_before=hooks_came_before)
     scores.absorb(agreed.sums)
     return agreed
 
 
 def agree_on_step(
-    model: Model, comm: Communicator, batch: Batch, measure: Callable[[], np.ndarray], kind: Kind
+    model: Model,
+    comm: Communicator,
+    batch: Batch,
+    measure: Callable[[], np.ndarray],
+    kind: Kind,
+    *,
+    hooks_came_before: bool = False,
 ) -> Agreed:
     """Do this rank's part of a step, and agree on it, and on whether to stop.
 
     A rank without rows calls no layer and no code of the user's. It does not know which sums the others' layers will
     ask for, and need not: it joins each small message as it comes, with zeros, until that of the step's end.
 
+    Args:
+        model: the model.
+        comm: the ranks.
+        batch: this rank's rows.
+        measure: computes what they contribute.
+        kind: of the step.
+        hooks_came_before: whether callbacks ran before it; equal on all ranks.
+
     Ranks: every rank of `comm`.
     """
+    decisions = model.shared_state.decisions
+    # What a hook before the batch decided on some ranks, or drew by chance on each, comes to hold here.
+    riders = decisions.offer(comm) if hooks_came_before else ()
     if batch.rows:
         measurements = measure()
         agreed = comm.agreement.agree(
@@ -121,6 +138,7 @@ def agree_on_step(
             name=kind.name,
             has_next=batch.has_next,
             stop=getattr(model, kind.stop_flag),
+            riders=riders,
         )
     else:
         while True:
@@ -130,11 +148,14 @@ def agree_on_step(
                 name=kind.name,
                 has_next=batch.has_next,
                 stop=getattr(model, kind.stop_flag),
+                riders=riders,
             )
             if agreed.phase is Phase.FORWARD_SUMS:
                 model.engine.absorb_sums(agreed.key, agreed.sums)
             elif agreed.phase is not Phase.BACKWARD_SUMS:
                 break
+    if riders:
+        decisions.settle(comm, agreed.riders.tolist(), f"in a step of {kind.name}")
     if agreed.stop:
         setattr(model, kind.stop_flag, True)
     return agreed

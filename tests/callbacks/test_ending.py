@@ -105,7 +105,10 @@ def test_a_backup_waits_for_the_next_job_where_a_signal_ended_this_one(tmp_path:
     x, y = line()
     options: dict[str, Any] = {"batch_size": 4, "verbose": 0, "validation_data": (x, y), "epochs": 4}
     model.fit(
-        x, y, callbacks=[BackupAndRestore(tmp_path / "backup"), LambdaCallback(on_train_batch_end=interrupt)], **options
+        x,
+        y,
+        callbacks=[BackupAndRestore(tmp_path / "backup"), LambdaCallback(on_train_batch_end=interrupt)],
+        **options,
     )
     assert model.history.epoch == [0, 1]
     again = regression(Communicator.alone())

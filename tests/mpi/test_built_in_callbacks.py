@@ -183,7 +183,6 @@ def test_root_s_wish_to_stop_restores_the_best_weights_on_all_ranks(comm: Commun
             np.testing.assert_array_equal(weight, best)
 
 
-@pytest.mark.filterwarnings("ignore:.*left the ranks with different numbers")
 @pytest.mark.parametrize(
     ("hook", "ranks"),
     [

@@ -129,7 +129,8 @@ def test_a_collective_in_what_root_alone_has_is_an_error_on_all(comm: Communicat
             [Counts()],
             r"rank {last} has Counts on all ranks \(on_epoch_end, on_train_batch_end\), and rank 0 has",
         ),
-        ([Counts(), Plain()], [Plain(), Counts()], "elsewhere in the list"),
+        ([Counts(), EarlyStopping()], [EarlyStopping(), Counts()], "elsewhere in the list"),
+        ([], [Plain()], r"rank {last} has Plain on root \(on_epoch_end\), and rank 0 has not"),
         ([on_root(Counts())], [Counts()], "rank {last} has Counts on all ranks"),
         (
             [LambdaCallback(on_epoch_end=print)],
@@ -137,7 +138,7 @@ def test_a_collective_in_what_root_alone_has_is_an_error_on_all(comm: Communicat
             r"rank {last} has LambdaCallback on all ranks \(on_epoch_begin\)",
         ),
     ],
-    ids=["more", "order", "place", "hooks"],
+    ids=["more", "order", "more on root", "place", "hooks"],
 )
 def test_other_differences_are_errors_that_name_them(
     comm: Communicator, root: list[Any], last: list[Any], named: str

@@ -218,7 +218,6 @@ def test_root_says_how_much_is_shown(comm: Communicator, capfd: pytest.CaptureFi
     assert capfd.readouterr().out.count("Epoch") == (2 if comm.is_root else 0)
 
 
-@pytest.mark.filterwarnings("ignore:.*left the ranks with different numbers")
 def test_a_random_learning_rate_before_a_batch_is_that_of_root(comm: Communicator) -> None:
     class Dice(Callback):
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:

@@ -235,7 +235,6 @@ class Drawn:
         return float(self._generator.uniform(0.01, 0.1))
 
 
-@pytest.mark.filterwarnings("ignore:on_epoch_begin left the ranks with different numbers")
 @pytest.mark.parametrize("place", [lambda callback: callback, on_root], ids=["all", "root"])
 def test_a_schedule_that_draws_by_chance_is_root_s(
     comm: Communicator, folders: tuple[Path, Path], place: Any

@@ -2,5 +2,5 @@
 
 From the callbacks to the call: `placement` says where each runs, `hooks` which hooks it has, `roster` agrees on both
 with the other ranks, `aggregate` brings the logs together, and `calls` calls the hooks in stretches between agreements.
-Behind each stretch `effects` settles what it did, with `log_changes` and `root_numbers` as parts of its one message.
+Behind each stretch `effects` settles what it did, with `log_changes` and `decisions` as parts of its one message.
 """

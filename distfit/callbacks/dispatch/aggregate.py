@@ -125,10 +125,9 @@ def _brought_together(own: Logs, parts: list[Logs], hook: str) -> Logs:
 
 def _whole(own: Any, parts: list[Any], what: str) -> Any:
     """Return the value that the ranks' contributions make."""
-    kinds = {type(part) if isinstance(part, (Weighted, _State)) else float for part in parts}
-    if len(kinds) > 1:
+    if len({_kind(part) for part in parts}) > 1:
         raise ValueError(
-            f"{what} is a metric or Weighted on some ranks, and something else on others. Give the same on all"
+            f"{what} is of different kinds on the ranks: {', '.join(sorted(map(_kind, parts)))}. Give the same on all"
         )
     if isinstance(own, Statistic):
         return own.compute(functools.reduce(own.merge, [part.fields for part in parts]))
@@ -138,6 +137,15 @@ def _whole(own: Any, parts: list[Any], what: str) -> Any:
     if all(np.array_equal(part, root) for part in parts):
         return root
     return np.mean(parts, axis=0) if is_number(root) else root
+
+
+def _kind(part: Any) -> str:
+    """Return in words what can be brought together with its like alone."""
+    if isinstance(part, _State):
+        return "a metric"
+    if isinstance(part, Weighted):
+        return f"a Weighted of shape {np.shape(part.value)}"
+    return f"numbers of shape {np.shape(part)}" if is_number(part) else f"a {type(part).__name__}"
 
 
 def _weighted_mean(parts: list[Weighted]) -> Any:

@@ -6,7 +6,6 @@ import math
 import sys
 import time
 import traceback
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,9 +16,10 @@ from distfit.callbacks.callback import Logs
 from distfit.callbacks.dispatch.aggregate import aggregate, aggregate_alone
 from distfit.callbacks.dispatch.effects import Effects
 from distfit.callbacks.dispatch.hooks import Hook
-from distfit.callbacks.dispatch.log_changes import LogChanges
+from distfit.callbacks.dispatch.log_changes import LogChanges, changed
 from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import Communicator
+from distfit.utils.activity import doing
 
 _LONG_S = 5.0
 
@@ -39,11 +39,12 @@ class Dispatch(ABC):
 class Alone(Dispatch):
     """The hooks on a rank that has no others to agree with. They see the same logs, one after the other.
 
-    Hooks for root alone are solo here, too: what would be an error on several ranks is one on the first.
+    Hooks for root alone are solo here, too, and what they write to the logs is made plain: what would be an error on
+    several ranks is one on the first, and what is written to files is the same.
     """
 
     def __init__(self, hooks: list[Hook], comm: Communicator) -> None:
-        self._calls = [hook.call if hook.ranks == "all" else partial(_solo, comm, hook) for hook in hooks]
+        self._calls = [hook.call if hook.ranks == "all" else partial(_apart, comm, hook) for hook in hooks]
 
     def phase(self, arguments: tuple[Any, ...], logs: Logs | None) -> None:
         logs = aggregate_alone(logs)
@@ -119,7 +120,8 @@ class Together(Dispatch):
         if stretch.common:
             before = dict(logs)
             for hook in stretch.common:
-                hook.call(*arguments, logs)
+                with doing(f"runs {hook.name}"):
+                    hook.call(*arguments, logs)
             changes.note_common(before, logs)
         self._effects.note_common()
         for hook in stretch.own:
@@ -131,23 +133,30 @@ class Together(Dispatch):
                 self._held[hook.name] = max(self._held.get(hook.name, 0.0), time.monotonic() - began)
         if stretch.settles:
             self._effects.settle(self._comm, self._name, logs, changes)
-        self._warn_of_waiting()
+        self._tell_of_waiting()
 
-    def _warn_of_waiting(self) -> None:
+    def _tell_of_waiting(self) -> None:
         """Name, once, a hook for which the other ranks waited long; now that they wait no more."""
         for name, seconds in self._held.items():
             if _LONG_S < seconds < math.inf and self._comm.is_root:
                 self._held[name] = math.inf
-                warnings.warn(
+                self._comm.announce(
                     f"{name} on root held the other {self._comm.size - 1} ranks for {seconds:.0f} s. What all ranks can"
-                    " do together, such as evaluate, is faster in a callback with ranks = 'all'",
-                    stacklevel=2,
+                    " do together, such as evaluate, is faster in a callback with ranks = 'all'."
                 )
+
+
+def _apart(comm: Communicator, hook: Hook, *arguments: Any) -> None:
+    """Call a hook that is not for all ranks, with logs that hooks behind it see at once."""
+    logs = arguments[-1]
+    before = dict(logs)
+    _solo(comm, hook, *arguments)
+    logs.update(changed(before, logs))
 
 
 def _solo(comm: Communicator, hook: Hook, *arguments: Any) -> None:
     """Call a hook that not all ranks run: no collective in it can wait for the others."""
-    with comm.solo(hook.name):
+    with comm.solo(hook.name), doing(f"runs {hook.name}"):
         hook.call(*arguments)
 
 
@@ -170,7 +179,9 @@ def close_alone(
             traceback.print_exc()
 
 
-def dispatch_of(name: str, hooks: list[Hook], comm: Communicator, effects: Effects) -> Dispatch | None:
+def dispatch_of(
+    name: str, hooks: list[Hook], comm: Communicator, effects: Effects, *, before_step: bool
+) -> Dispatch | None:
     """Return how the hooks of this name are called; None where there are none.
 
     Args:
@@ -178,23 +189,32 @@ def dispatch_of(name: str, hooks: list[Hook], comm: Communicator, effects: Effec
         hooks: those of all ranks, in the callbacks' order.
         comm: the ranks.
         effects: how what the hooks did comes to hold.
+        before_step: whether hooks before a batch are followed by a step in which the ranks agree.
     """
     if not hooks:
         return None
     if comm.is_alone:
         return Alone(hooks, comm)
-    return Together(name, batch_stretches(name, hooks) if "_batch_" in name else runs(hooks), comm, effects)
+    stretches = (
+        batch_stretches(hooks, settle_at_end=name.endswith("_end") or not before_step)
+        if "_batch_" in name
+        else runs(hooks)
+    )
+    return Together(name, stretches, comm, effects)
 
 
 def runs(hooks: list[Hook]) -> list[Stretch]:
     """Divide the hooks of a phase: an agreement behind each run of neighbours with equal ranks.
 
-    A run ends, too, before a hook that records the logs, or decides by them, if another kind of hook stands before it.
+    A run on all ranks ends, too, before a hook that records the logs, or decides by them, if one of the user's stands
+    before it, which may have written another value on each.
     """
     stretches: list[Stretch] = []
     before: Hook | None = None
     for hook in hooks:
-        needs_agreement = hook.reads_agreed_logs and before is not None and not before.reads_agreed_logs
+        needs_agreement = (
+            hook.reads_agreed_logs and hook.ranks == "all" and before is not None and not before.is_own
+        )
         if before is None or before.ranks != hook.ranks or needs_agreement:
             stretches.append(Stretch())
         stretches[-1].add(hook)
@@ -202,17 +222,21 @@ def runs(hooks: list[Hook]) -> list[Stretch]:
     return stretches
 
 
-def batch_stretches(name: str, hooks: list[Hook]) -> list[Stretch]:
+def batch_stretches(hooks: list[Hook], *, settle_at_end: bool) -> list[Stretch]:
     """Divide the hooks of a batch: one agreement behind all of them, as few as possible before.
 
     A hook on all ranks that stands behind one on a few has to see what that one did, or not to run if it raised: it
-    waits for an agreement. Before a batch, hooks on all ranks need none behind them: whether to stop, and the learning
-    rate, ride in the message of the step that follows, and a rank that raised joins it.
+    waits for an agreement. Before a step of distfit's, hooks on all ranks need none behind them: whether to stop, and
+    the learning rate, ride in the message of the step, and a rank that raised joins it.
+
+    Args:
+        hooks: in the callbacks' order.
+        settle_at_end: whether the ranks agree behind hooks on all ranks that stand last.
     """
     stretches = [Stretch()]
     for hook in hooks:
         if hook.ranks == "all" and stretches[-1].own:
             stretches.append(Stretch())
         stretches[-1].add(hook)
-    stretches[-1].settles = bool(stretches[-1].own) or name.endswith("_end")
+    stretches[-1].settles = bool(stretches[-1].own) or settle_at_end
     return stretches

@@ -1,77 +1,123 @@
-"""The optimizer's numbers, such as the learning rate, as part of a message: root's hold on all ranks."""
+"""What callbacks decided, as riders of a message: stop flags, and the optimizer's numbers, of which root's hold."""
 
 from __future__ import annotations
 
-import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
-from distfit.comm import FINGERPRINT, Communicator, all_equal, fingerprint
+from distfit.comm import FINGERPRINT, RIDERS, Communicator, all_equal, fingerprint, pack, unpack
+from distfit.utils.configured import describe
 
 Numbers = dict[str, float]
+Settings = dict[str, Any]
+Present = tuple[list[float], Numbers]
+
+FLAGS = ("stop_training", "stop_evaluating", "stop_predicting", "interrupted")
+_COMMON = slice(0, len(FLAGS))
+_NOW = slice(len(FLAGS), 2 * len(FLAGS))
+_OF_NUMBERS = slice(_NOW.stop, _NOW.stop + FINGERPRINT)
+_OF_SETTINGS = slice(_OF_NUMBERS.stop, _OF_NUMBERS.stop + FINGERPRINT)
+_MOST_NUMBERS = RIDERS - _OF_SETTINGS.stop
 
 
-class HasNumbers(Protocol):
-    """What holds the numbers: the shared state of a model."""
+class Optimized(Protocol):
+    """What has an optimizer: the shared state of a model."""
 
     def numbers(self) -> Numbers:
-        """Return the optimizer's numbers that callbacks may change."""
+        """Return the optimizer's numbers that change often."""
 
     def set_numbers(self, numbers: Numbers) -> None:
         """Set what `numbers` returned."""
 
+    def settings(self) -> Settings:
+        """Return all else that an update of the optimizer's depends on."""
 
-class RootNumbers:
-    """Lets root's numbers hold on all ranks, and warns once where ranks had made them different.
+    def set_settings(self, settings: Settings) -> None:
+        """Set what `settings` returned."""
+
+
+class Decisions:
+    """Lets what callbacks decided hold on all ranks, wherever they ran.
+
+    A flag that was equal on all ranks before some of them ran a hook is what these made of it, up or down. A flag that
+    differed is up. The optimizer's numbers are root's, which is said once where ranks had made them different.
 
     Args:
-        shared: what holds them.
+        model: has the flags; None has none.
+        optimized: has the optimizer.
     """
 
-    def __init__(self, shared: HasNumbers) -> None:
-        self._shared = shared
+    def __init__(self, model: Any, optimized: Optimized) -> None:
+        self._model = model
+        self._optimized = optimized
         self._offered: Numbers = {}
         self._fingerprint: tuple[Numbers, list[float]] = ({}, fingerprint(repr({})))
-        self._differed = False
-        self._has_warned = False
+        self._settings: tuple[Settings, list[float], bytes] = ({}, fingerprint(""), pack({}))
 
-    def offer(self, comm: Communicator, common: Numbers | None = None) -> list[float]:
-        """Return what this rank adds to a message; `take` gets as many numbers.
-
-        Args:
-            comm: the ranks.
-            common: the numbers that should be equal on all ranks. Defaults to the present ones, which a callback on
-                root alone may have changed.
+    def present(self) -> Present:
+        """Return the flags and numbers as they are here and now.
 
         Ranks: local.
         """
-        self._offered = self._shared.numbers()
-        common = self._offered if common is None else common
-        if common != self._fingerprint[0]:
-            self._fingerprint = common, fingerprint(repr(common))
-        values = [1.0, *self._offered.values()]
-        return [*self._fingerprint[1], *(values if comm.is_root else [0.0] * len(values))]
+        flags = [float(getattr(self._model, flag, False)) for flag in FLAGS]
+        return flags, self._optimized.numbers()
 
-    def take(self, sums: list[float]) -> None:
-        """Take root's numbers, if it offered any, from the sums over all ranks.
+    def offer(self, comm: Communicator, common: Present | None = None) -> list[float]:
+        """Return the riders of a message behind which all ranks call `settle`.
 
-        Ranks: local, on all ranks alike, behind `offer`; nothing in here can fail.
+        Args:
+            comm: the ranks.
+            common: what should be equal on all of them: what was present before only some of them ran a hook. Defaults
+                to what is present now.
+
+        Raises:
+            TypeError: if a setting cannot be sent.
+
+        Ranks: local.
         """
-        is_there, *values = sums[FINGERPRINT:]
-        self._differed |= not all_equal(sums[:FINGERPRINT])
-        if is_there and values != list(self._offered.values()):
-            self._shared.set_numbers(dict(zip(self._offered, values, strict=True)))
+        flags, self._offered = self.present()
+        common_flags, common_numbers = common or (flags, self._offered)
+        if common_numbers != self._fingerprint[0]:
+            self._fingerprint = common_numbers, fingerprint(repr(common_numbers))
+        settings = self._optimized.settings()
+        if settings != self._settings[0]:
+            self._settings = settings, fingerprint(describe(settings)), pack(settings)
+        values = list(self._offered.values())[:_MOST_NUMBERS]
+        numbers = values if comm.is_root else [0.0] * len(values)
+        return [*common_flags, *flags, *self._fingerprint[1], *self._settings[1], *numbers]
 
-    def warn(self, comm: Communicator, where: str) -> None:
-        """Warn, the first time, if ranks differed. To be called when nothing waits for this rank.
+    def settle(self, comm: Communicator, riders: list[float], where: str) -> None:
+        """Make the decisions hold here.
 
-        Ranks: local; root warns.
+        Args:
+            comm: the ranks.
+            riders: the sums over all ranks.
+            where: what the ranks have done, for what is said of a difference.
+
+        Ranks: every rank, directly behind the message; root's settings, if they differ.
         """
-        differed, self._differed = self._differed, False
-        if differed and comm.is_root and not self._has_warned:
-            self._has_warned = True
-            text = ", ".join(f"{name} = {value:g}" for name, value in self._shared.numbers().items())
-            warnings.warn(
-                f"{where} left the ranks with different numbers of the optimizer; root's hold on all: {text}. What is"
-                " drawn by chance, or depends on the rank, belongs to a callback with ranks = 'root'",
-                stacklevel=3,
+        if not all_equal(riders[_OF_SETTINGS]):
+            self._optimized.set_settings(unpack(comm.transport.broadcast_bytes(self._settings[2])))
+        values = riders[_OF_SETTINGS.stop :][: len(self._offered)]
+        if values != list(self._offered.values()):
+            self._optimized.set_numbers(dict(zip(self._offered, values, strict=True)))
+        for flag, common, up in zip(FLAGS, riders[_COMMON], riders[_NOW], strict=True):
+            self._set(flag, up == comm.size if common == comm.size else up > 0 or common > 0)
+        if not all_equal(riders[_OF_NUMBERS]):
+            text = ", ".join(f"{name} = {value:g}" for name, value in self._optimized.numbers().items())
+            comm.announce(
+                f"{where}, the ranks had different numbers of the optimizer. Root's hold on all: {text}. What is drawn"
+                " by chance, or depends on the rank, belongs to a callback with ranks = 'root'.",
+                once="different numbers",
             )
+
+    def raise_flags(self, *flags: str) -> None:
+        """Raise flags here, as all ranks do.
+
+        Ranks: local.
+        """
+        for flag in flags:
+            self._set(flag, True)
+
+    def _set(self, flag: str, raised: bool) -> None:
+        if self._model is not None and bool(getattr(self._model, flag, False)) != raised:
+            setattr(self._model, flag, raised)

@@ -7,18 +7,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from distfit.callbacks.callback import Logs
+from distfit.callbacks.dispatch.decisions import Decisions, Numbers, Optimized, Settings
 from distfit.callbacks.dispatch.log_changes import LogChanges
-from distfit.callbacks.dispatch.root_numbers import HasNumbers, RootNumbers
 from distfit.comm import Communicator, Phase, key_of, signals
 
-_FLAGS = ("stop_training", "stop_evaluating", "stop_predicting", "interrupted")
-_HEAD = len(_FLAGS) + 1  # and whether a rank wrote weights
 
-
-class SharedState(HasNumbers, Protocol):
+class SharedState(Optimized, Protocol):
     """What a model's ranks hold equal copies of; see `distfit.training.shared_state`."""
 
-    root_numbers: RootNumbers
+    decisions: Decisions
 
     @property
     def version(self) -> int:
@@ -36,19 +33,30 @@ class Shared(Protocol):
     shared_state: SharedState
 
 
-class Nothing:
-    """The shared state of what is no model of distfit's: in a loop of one's own nothing of it is agreed."""
+class OnlyFlags:
+    """The shared state of what is no model of distfit's: of its weights and its optimizer nothing is known.
+
+    Args:
+        model: what is trained, or None.
+    """
 
     version = 0
 
-    def __init__(self) -> None:
-        self.root_numbers = RootNumbers(self)
+    def __init__(self, model: Any) -> None:
+        self.decisions = Decisions(model, self)
 
-    def numbers(self) -> dict[str, float]:
+    def numbers(self) -> Numbers:
         """There are none."""
         return {}
 
-    def set_numbers(self, numbers: dict[str, float]) -> None:
+    def set_numbers(self, numbers: Numbers) -> None:
+        """There are none."""
+
+    def settings(self) -> Settings:
+        """There are none."""
+        return {}
+
+    def set_settings(self, settings: Settings) -> None:
         """There are none."""
 
     def broadcast(self, comm: Communicator) -> None:
@@ -63,10 +71,9 @@ class Effects:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
-        self._shared: SharedState = model.shared_state if isinstance(model, Shared) else Nothing()
+        self._shared: SharedState = model.shared_state if isinstance(model, Shared) else OnlyFlags(model)
         self._version = 0
-        self._common: dict[str, float] = {}
+        self._common = self._shared.decisions.present()
 
     def note(self) -> None:
         """Note what hooks may change, before they run.
@@ -76,17 +83,17 @@ class Effects:
         self._version = self._shared.version
 
     def note_common(self) -> None:
-        """Note the numbers that should be equal on all ranks: behind hooks that ran on all, and before others.
+        """Note what should be equal on all ranks: behind hooks that ran on all, and before others.
 
         Ranks: local.
         """
-        self._common = self._shared.numbers()
+        self._common = self._shared.decisions.present()
 
     def settle(self, comm: Communicator, hook: str, logs: Logs, changes: LogChanges) -> None:
         """Agree on what hooks did, and make it hold here.
 
-        Stop flags hold if any rank set one. The optimizer's numbers, the weights, and changes of the logs are root's:
-        what a callback did to them on other ranks alone is undone.
+        Flags and the optimizer's numbers hold as `Decisions` says. Weights, and changes of the logs, are root's: what a
+        callback did to them on other ranks alone is undone.
 
         Args:
             comm: the ranks.
@@ -96,42 +103,30 @@ class Effects:
 
         Raises:
             RemoteError: if a hook raised on another rank.
-            TypeError: on all ranks, if root's changes of the logs cannot be sent.
+            TypeError: on all ranks, if root's changes cannot be sent.
 
-        Ranks: every rank; one small message, and root's weights or logs if they changed.
+        Ranks: every rank; one small message, and root's weights, settings or logs if they changed.
         """
-        shared, numbers = self._shared, self._shared.root_numbers
-        flags = [float(getattr(self._model, flag, False)) for flag in _FLAGS]
+        shared, decisions = self._shared, self._shared.decisions
         wrote = float(shared.version != self._version)
-        of_numbers, of_logs = numbers.offer(comm, self._common), changes.offer(comm)
-        packed = changes.packed(
-            comm
-        )  # now: what cannot be sent is an error like any other before an agreement
+        packed = changes.packed(comm, hook)  # now: what cannot be sent is an error like any other
         agreed = comm.agreement.agree(
             Phase.HOOKS,
-            np.array([*flags, wrote, *of_numbers, *of_logs]),
+            np.array([wrote, *changes.offer(comm)]),
             key=key_of(hook),
             name=hook,
             changed=changes.are_new,
+            riders=decisions.offer(comm, self._common),
         )
-        sums = agreed.sums.tolist()
-        of_numbers, of_logs = sums[_HEAD:][: len(of_numbers)], sums[_HEAD + len(of_numbers) :]
+        (ranks_that_wrote, *of_logs), riders = agreed.sums.tolist(), agreed.riders.tolist()
         # What follows was announced to all ranks, and none of it can fail on one of them alone.
-        if sums[_HEAD - 1]:
+        if ranks_that_wrote:
             shared.broadcast(comm)
         if changes.are_sent(of_logs, root_has_new=bool(agreed.changed)):
             changes.take_packed(comm.transport.broadcast_bytes(packed), logs)
         else:
             changes.take(of_logs, logs)
-        numbers.take(of_numbers)
-        for flag, raised in zip(_FLAGS, sums, strict=False):
-            self._raise_flag(flag, bool(raised))
+        decisions.settle(comm, riders, f"behind {hook}")
         if agreed.interrupted:
-            self._raise_flag("stop_training", True)
-            self._raise_flag("interrupted", True)
+            decisions.raise_flags("stop_training", "interrupted")
             signals.heed_stop()
-        numbers.warn(comm, hook)
-
-    def _raise_flag(self, flag: str, raised: bool) -> None:
-        if raised and self._model is not None:
-            setattr(self._model, flag, True)

@@ -31,12 +31,14 @@ class Hook:
         ranks: where it runs.
         name: of callback and hook, for messages: ``"EarlyStopping.on_epoch_end"``.
         reads_agreed_logs: see `Callback`.
+        is_own: whether it is distfit's code, which writes the same to the logs on all ranks.
     """
 
     call: Callable[..., None]
     ranks: Ranks
     name: str
     reads_agreed_logs: bool = False
+    is_own: bool = False
 
 
 def hook_of(callback: Any, hook: str) -> Callable[..., None] | None:

@@ -25,10 +25,11 @@ class LogChanges:
         self._riding: tuple[str, ...] = ()
         self._common: Logs = {}
         self._own: Logs = {}
+        self._removed: set[str] = set()
 
     def begin(self) -> None:
         """Forget the last time's changes."""
-        self._common, self._own = {}, {}
+        self._common, self._own, self._removed = {}, {}, set()
 
     def note_common(self, before: Logs, after: Logs) -> None:
         """Note what hooks on all ranks did. An object that is no value stays what it is on each rank."""
@@ -36,16 +37,17 @@ class LogChanges:
 
     def seen_here(self, logs: Logs) -> Logs:
         """Return the logs with what hooks on this rank, and not on all, have done to them so far."""
-        return {**logs, **self._own}
+        return {key: value for key, value in {**logs, **self._own}.items() if key not in self._removed}
 
     def note_own(self, before: Logs, after: Logs) -> None:
         """Note what a hook on this rank did that does not run on all."""
         self._own.update(changed(before, after))
+        self._removed = {key for key in (*before, *self._own) if key not in after}
 
     @property
     def are_new(self) -> bool:
         """Whether there is something that cannot ride."""
-        return any(
+        return bool(self._removed) or any(
             key not in self._riding or not isinstance(value, float) for key, value in self._own.items()
         )
 
@@ -60,15 +62,19 @@ class LogChanges:
             values += (1.0, value) if isinstance(value, float) else (0.0, 0.0)
         return [*fingerprint(repr(self._common) if self._common else ""), *values]
 
-    def packed(self, comm: Communicator) -> bytes:
+    def packed(self, comm: Communicator, hook: str) -> bytes:
         """Return root's changes as bytes, in case that they have to be sent.
 
         Raises:
-            TypeError: if they cannot be.
+            TypeError: if one of them cannot be, naming its key and the hook.
 
         Ranks: local.
         """
-        return pack((self._common, self._own)) if comm.is_root and (self._common or self.are_new) else b""
+        if not comm.is_root or not (self._common or self.are_new):
+            return b""
+        for key, value in self._own.items():
+            _check_sendable(key, value, hook)
+        return pack((self._common, self._own, self._removed))
 
     def are_sent(self, sums: list[float], *, root_has_new: bool) -> bool:
         """Say whether root's changes follow as bytes; equal on all ranks.
@@ -94,8 +100,10 @@ class LogChanges:
 
         Ranks: local, on all ranks alike.
         """
-        common, own = unpack(packed)
+        common, own, removed = unpack(packed)
         logs.update({**common, **own})
+        for key in removed:
+            logs.pop(key, None)
         numbers = [key for key, value in own.items() if isinstance(value, float)]
         self._riding = tuple(dict.fromkeys([*self._riding, *numbers]))[:_MOST_RIDING]
 
@@ -105,6 +113,15 @@ def changed(before: Logs, after: Logs) -> Logs:
     return {
         key: plain(value) for key, value in after.items() if key not in before or before[key] is not value
     }
+
+
+def _check_sendable(key: str, value: Any, hook: str) -> None:
+    try:
+        pack(value)
+    except TypeError as error:
+        raise TypeError(
+            f"logs[{key!r}], which a callback wrote on root in {hook}: {error}. Write numbers, text or arrays"
+        ) from None
 
 
 def _is_value(value: Any) -> bool:

@@ -49,6 +49,16 @@ class AggregatedLogs(dict[str, Any]):
         self.changed = True
         return super().pop(*args)
 
+    def popitem(self) -> tuple[str, Any]:
+        """Take the last value away."""
+        self.changed = True
+        return super().popitem()
+
+    def clear(self) -> None:
+        """Take all values away."""
+        self.changed = True
+        super().clear()
+
     def __delitem__(self, name: str) -> None:
         self.changed = True
         super().__delitem__(name)

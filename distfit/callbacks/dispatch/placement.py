@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -74,8 +75,11 @@ def placed(callback: Any) -> Placed:
     """Return a callback with where its class says that it runs: on root, if it is no callback of distfit.
 
     Raises:
+        TypeError: for what can be no callback.
         ValueError: for another word than the three.
     """
+    if isinstance(callback, (type, str, bytes, Mapping)):
+        raise TypeError(f"callbacks are objects with hooks, or lists of them. Received: {callback!r}")
     ranks: Ranks = callback.ranks if isinstance(callback, Callback) else "root"
     if ranks not in get_args(Ranks):
         raise ValueError(
@@ -84,16 +88,30 @@ def placed(callback: Any) -> Placed:
     return Placed(callback, ranks)
 
 
+class PlacedCallbacks(ABC):
+    """What holds callbacks, and may stand in a list of them: a `CallbackList`."""
+
+    @property
+    @abstractmethod
+    def placed(self) -> list[Placed]:
+        """The callbacks, with where they run."""
+
+
 def flattened(callbacks: Any) -> Iterator[Placed]:
     """Yield the callbacks of nested lists, `CallbackList`s included, in order.
 
-    What is said of a list is said of all in it.
+    What is said of a list is said of all in it: the outermost of several wrappers holds.
+
+    Raises:
+        TypeError, ValueError: as `placed`.
     """
     if callbacks is None:
         return
     if isinstance(callbacks, Placed):
         yield from (Placed(inner.callback, callbacks.ranks) for inner in flattened(callbacks.callback))
-    elif isinstance(callbacks, Iterable):
+    elif isinstance(callbacks, PlacedCallbacks):
+        yield from callbacks.placed
+    elif isinstance(callbacks, Iterable) and not isinstance(callbacks, (str, bytes, Mapping, type)):
         for callback in callbacks:
             yield from flattened(callback)
     else:

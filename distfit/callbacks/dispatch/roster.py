@@ -24,23 +24,33 @@ class Member:
         name: of its class.
         ranks: where it runs.
         hooks: those that it overrides.
+        code: where each of them is written: two callbacks of functions are not the same for having the same hooks.
         reads_agreed_logs: see `Callback`.
     """
 
     name: str
     ranks: Ranks
     hooks: tuple[str, ...]
+    code: tuple[str, ...] = ()
     reads_agreed_logs: bool = False
 
     @classmethod
     def of(cls, placed: Placed) -> Member:
         """Read which hooks a callback has."""
-        hooks = tuple(name for name in ALL_HOOKS if hook_of(placed.callback, name))
+        methods = {name: hook_of(placed.callback, name) for name in ALL_HOOKS}
+        found = {name: method for name, method in methods.items() if method is not None}
         reads = isinstance(placed.callback, Callback) and placed.callback.reads_agreed_logs
-        return cls(type(placed.callback).__name__, placed.ranks, hooks, reads)
+        code = tuple(map(_where, found.values()))
+        return cls(type(placed.callback).__name__, placed.ranks, tuple(found), code, reads)
 
     def __str__(self) -> str:
         return f"{self.name} {_PLACES[self.ranks]} ({', '.join(self.hooks) or 'no hooks'})"
+
+
+def _where(method: Callable[..., None]) -> str:
+    """Return where a function is written, as text that is the same on all ranks; its type where it is none."""
+    code = getattr(method, "__code__", None)
+    return type(method).__name__ if code is None else f"{method.__qualname__}:{code.co_firstlineno}"
 
 
 class Roster:
@@ -75,11 +85,15 @@ class Roster:
 
     def hooks(self, name: str) -> list[Hook]:
         """Return the hooks of that name which do something, on whichever rank, in the callbacks' order."""
-        return [
-            Hook(self._method(name, index), member.ranks, f"{member.name}.{name}", member.reads_agreed_logs)
-            for member, index in self._members
-            if name in member.hooks
-        ]
+        found = []
+        for member, index in self._members:
+            if name in member.hooks:
+                method = self._method(name, index)
+                is_own = (method.__module__ or "").startswith("distfit.")
+                found.append(
+                    Hook(method, member.ranks, f"{member.name}.{name}", member.reads_agreed_logs, is_own)
+                )
+        return found
 
     def _method(self, name: str, index: int | None) -> Callable[..., None]:
         method = None if index is None else hook_of(self._placed[index].callback, name)
@@ -101,7 +115,7 @@ def agree_on_members(mine: list[Member], comm: Communicator) -> list[tuple[Membe
         comm: the ranks.
 
     Returns:
-        Root's members, in order, each with the index of this rank's own; None where it has none.
+        Root's members, in order, each with the index of this rank's own; None where it has none, or does not call it.
 
     Raises:
         DataMismatch: on all ranks, if they differ in another way. It names the first difference.
@@ -116,7 +130,7 @@ def agree_on_members(mine: list[Member], comm: Communicator) -> list[tuple[Membe
     for rank, other in enumerate(others, start=1):
         _check(root, other, 0, rank)
         _check(others[0], other, 1, rank)
-    own = range(len(root)) if comm.is_root else match(root, mine)
+    own = list(range(len(root))) if comm.is_root else match(root, mine)
     return [
         (member if place is not None else replace(member, ranks="root"), index)
         for member, place, index in zip(root, match(root, others[0]), own, strict=True)
@@ -124,24 +138,30 @@ def agree_on_members(mine: list[Member], comm: Communicator) -> list[tuple[Membe
 
 
 def match(root: list[Member], other: list[Member]) -> list[int | None]:
-    """Return for each of root's members the index of the other rank's equal one, in order; None where it has none."""
+    """Return for each of root's members the index of the other rank's equal one; None where it has none.
+
+    Those that do not run on the other rank may stand anywhere in its list; all others in root's order.
+    """
+    runs_here = [index for index, member in enumerate(other) if member.ranks != "root"]
+    left_to_root = [index for index, member in enumerate(other) if member.ranks == "root"]
     found: list[int | None] = []
-    index = 0
     for member in root:
-        is_there = index < len(other) and member == other[index]
-        found.append(index if is_there else None)
-        index += is_there
+        places = left_to_root if member.ranks == "root" else runs_here[:1]
+        place = next((index for index in places if other[index] == member), None)
+        if place is not None:
+            (left_to_root if member.ranks == "root" else runs_here).remove(place)
+        found.append(place)
     return found
 
 
 def _check(here: list[Member], there: list[Member], first: int, second: int) -> None:
     """Raise if the second rank has something that the first has not. Every rank checks all, and so raises the same."""
-    matched = sum(index is not None for index in match(here, there))
-    if matched < len(there):
+    unmatched = sorted(set(range(len(there))).difference(match(here, there)))
+    if unmatched:
         raise DataMismatch(
-            f"ranks differ in the callbacks: rank {second} has {there[matched]}, and rank {first} has not, or has it"
-            f" elsewhere in the list.\n    rank {first} has {_listed(here)}\n    rank {second} has {_listed(there)}\n"
-            "Give all ranks the same callbacks, in the same order. What only root needs has ranks = 'root', or stands"
+            f"ranks differ in the callbacks: rank {second} has {there[unmatched[0]]}, and rank {first} has not, or has"
+            f" it elsewhere in the list.\n    rank {first} has {_listed(here)}\n    rank {second} has {_listed(there)}"
+            "\nGive all ranks the same callbacks, in the same order. What only root needs has ranks = 'root', or stands"
             " in on_root(...); only such a callback may be appended under `if rank == 0:`."
         )
 

@@ -116,20 +116,27 @@ def test_the_hooks_of_a_phase_are_divided_into_neighbours_with_equal_ranks(
 def test_the_hooks_of_a_batch_are_divided_before_those_on_all_ranks_behind_others(
     ranks: str, expected: list[str]
 ) -> None:
-    assert letters(batch_stretches("on_train_batch_end", hooks(ranks))) == expected
+    assert letters(batch_stretches(hooks(ranks), settle_at_end=True)) == expected
 
 
 @pytest.mark.parametrize(("ranks", "expected"), [("a", [False]), ("ar", [True]), ("ra", [True, False])])
 def test_before_a_batch_hooks_on_all_ranks_need_no_agreement_behind_them(
     ranks: str, expected: list[bool]
 ) -> None:
-    stretches = batch_stretches("on_train_batch_begin", hooks(ranks))
+    stretches = batch_stretches(hooks(ranks), settle_at_end=False)
     assert [stretch.settles for stretch in stretches] == expected
 
 
 def test_a_run_ends_before_what_records_the_logs() -> None:
-    user, history = Hook(print, "all", "0"), Hook(print, "all", "1", reads_agreed_logs=True)
+    user = Hook(print, "all", "0")
+    history = Hook(print, "all", "1", reads_agreed_logs=True, is_own=True)
     assert [len(run.common) for run in runs([user, user, history, history, user])] == [2, 3]
+
+
+def test_on_root_alone_nothing_has_to_be_agreed_before_it() -> None:
+    user = Hook(print, "root", "0")
+    checkpoint = Hook(print, "root", "1", reads_agreed_logs=True, is_own=True)
+    assert len(runs([user, checkpoint] * 5)) == 1
 
 
 WORDS: dict[str, Any] = {"a": "all", "r": "root", "l": "local_root"}

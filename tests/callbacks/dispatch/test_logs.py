@@ -40,7 +40,7 @@ def together(*logs: dict[str, Any]) -> dict[str, Any]:
         ([1e300, 1e300], 1e300),
         ([np.ones((2, 2)), 2 * np.ones((2, 2))], 1.5 * np.ones((2, 2))),
         (["host a", "host b"], "host a"),
-        ([None, 1.0], None),
+        ([None, None], None),
     ],
 )
 def test_equal_values_pass_and_others_are_averaged(values: list[Any], expected: Any) -> None:
@@ -79,7 +79,9 @@ def test_a_value_for_each_class_is_logged_by_class() -> None:
 @pytest.mark.parametrize("other", [0.5, Weighted(0.5, 1)])
 def test_a_value_is_of_one_kind_on_all_ranks(other: Any) -> None:
     error = metrics.MeanSquaredError(name="mse")
-    with pytest.raises(ValueError, match="'mse' in the logs of on_epoch_end is a metric or Weighted on some"):
+    with pytest.raises(
+        ValueError, match="'mse' in the logs of on_epoch_end is of different kinds on the ranks: a"
+    ):
         together({"mse": error}, {"mse": other})
 
 
