@@ -22,6 +22,8 @@ JOBS = (
     ("dispatch", 1),
     ("messages", 1),
     ("messages", 2),
+    ("safety", 1),
+    ("safety", 2),
     ("watching", 1),
     ("watching", 2),
     ("peer_torch", 1),

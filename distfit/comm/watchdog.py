@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from distfit.comm import signals
 from distfit.comm.board import Board, Place
 from distfit.comm.group_watch import NAP_S, GroupWatch, Report
 from distfit.comm.heartbeat import Contact, Heartbeat, addresses_of, open_link
@@ -27,6 +28,7 @@ from distfit.comm.whereabouts import stack, whereabouts
 from distfit.utils.activity import now
 
 _STDERR = 2
+_TIME_TO_END_S = 30.0  # behind a SIGTERM; batch systems take the process away after about as long
 
 
 class Watchdog(threading.Thread):
@@ -45,8 +47,12 @@ class Watchdog(threading.Thread):
         self._groups.append((weakref.ref(transport), watch))
 
     def run(self) -> None:
+        since_end_was_due = 0.0
         while True:
             self._nap()
+            since_end_was_due = since_end_was_due + NAP_S if signals.end_is_due() else 0.0
+            if since_end_was_due > _TIME_TO_END_S:
+                _say(Report(f"distfit: {_TIME_TO_END_S:.0f} s after SIGTERM the process ends\n", ends=True))
             where = whereabouts()
             for known, watch in list(self._groups):
                 group = known()
