@@ -28,6 +28,8 @@ class BackupAndRestore(CountsBatches, Callback):
     epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What other callbacks have
     seen, such as the patience of `EarlyStopping`, is not in it.
 
+    A `SwapEMAWeights(swap_on_epoch=True)` stands behind it, or the backup holds averages in the weights' place.
+
     Where a signal or `TimeLimit` ends a training before it is done, the backup stays, and the next job goes on with it:
     with the epoch that was interrupted, from its start.
 

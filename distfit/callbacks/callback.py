@@ -30,6 +30,9 @@ class Callback:
     in them, is root's value on all ranks, as soon as the ranks have agreed: behind each run of neighbours with equal
     `ranks`.
 
+    Which hooks a callback has, by its class or by its own attributes, is read when training begins, behind `set_model`
+    and `set_params`, and is the same on all ranks. One that does nothing then costs nothing.
+
     Example:
         >>> import numpy as np
         >>> from distfit import Sequential, callbacks, layers

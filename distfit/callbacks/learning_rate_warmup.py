@@ -40,9 +40,10 @@ class LearningRateWarmup(Callback):
         TypeError: at the start of training, if a schedule gives the optimizer's learning rate.
 
     An optimizer is scaled and warmed up once: another `fit` goes on where the last one ended. A training that begins at
-    a later epoch than the first (`initial_epoch`) is past it. Until it is over it overrules what other callbacks do to
-    the learning rate. The momentum is not corrected for the changes (the paper's remark 2): over a warmup of many steps
-    the correction is close to 1. The logs of each epoch get the ``learning_rate``.
+    a later epoch than the first (`initial_epoch`) is past it, unless it was restored in the midst of it. Until it is
+    over it overrules what other callbacks do to the learning rate. The momentum is not corrected for the changes (the
+    paper's remark 2): over a warmup of many steps the correction is close to 1. The logs of each epoch get the
+    ``learning_rate``.
 
     Example:
         >>> import numpy as np
@@ -116,16 +117,27 @@ class LearningRateWarmup(Callback):
         learning_rate.log(self.model, logs)
 
     def _begin(self, *, is_start: bool) -> None:
-        own = learning_rate.read(self.model)
-        if not is_start:
-            self.target, self.is_over = own, True
-            return
-        self.target = own * self._scale
-        self.initial = self._given_initial if self._given_initial is not None else self._default_initial(own)
-        self._first_step = self.model.progress.step
+        """Find out what it rises from and to; by the present rate, which is the optimizer's own at the start.
 
-    def _default_initial(self, own: float) -> float:
-        return 0.0 if self.reference_batch_size is None else own
+        A training that was restored in the midst of its warmup has the rate of its last step. That lies on the line
+        from the initial rate to the target, of which both, or all but one factor, are known.
+        """
+        present, done = learning_rate.read(self.model), self.model.progress.step
+        if is_start:
+            done = 0
+        elif not 0 < done < self._length:
+            self.target, self.is_over = present, True
+            return
+        part = done / self._length
+        if self._given_initial is not None:
+            self.initial = self._given_initial
+            own = (self.initial + (present - self.initial) / part) / self._scale if done else present
+        else:
+            rises_from = 0.0 if self.reference_batch_size is None else 1.0
+            own = present / (rises_from + (self._scale - rises_from) * part) if done else present
+            self.initial = rises_from * own
+        self.target = own * self._scale
+        self._first_step = self.model.progress.step - done
 
     def _find_length(self) -> int:
         if self.steps is not None:

@@ -21,12 +21,16 @@ class SwapEMAWeights(Callback):
             callbacks behind this one: a `ModelCheckpoint` saves the averages then.
 
     Raises:
+        CollectiveInRootHook: at the start of training, if it is to run on root alone.
         ValueError: at the start of training, evaluation or prediction, if the optimizer keeps no averages.
 
     The weights are kept aside, and the averages are copied, not exchanged: whatever ends the training, its last epoch,
     another callback or an error, the averages are still those. (Keras exchanges them, and loses them where training
     ends before its last epoch; after a prediction it does not put the weights back.) If weights were written meanwhile,
     by `load_weights` or another callback, those stay.
+
+    With `swap_on_epoch` the callbacks behind it save the averages. A `BackupAndRestore`, which has to save the weights
+    with which training goes on, stands before it.
 
     Example:
         >>> import numpy as np
@@ -52,6 +56,9 @@ class SwapEMAWeights(Callback):
         self._since: Literal["epoch", "test", "predict"] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        self.model.comm.require_all_ranks(
+            "SwapEMAWeights in fit"
+        )  # root's averages alone would not be root's weights
         self._put_back()  # after a loop of one's own that ended with an error
         self._require_averages()
 

@@ -6,6 +6,7 @@ knowing what the others do, and all raise. Between a message that agreed and the
 code runs that can raise. Nothing else is needed for no rank ever to wait for one that does not come.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -185,6 +186,13 @@ class Agreement:
         Ranks: those that failed; the others are in `agree`, wherever that is.
         """
         own = pack(failure.report(error, self._transport.rank, self._transport.host))
+        if isinstance(error, SystemExit) and error.code and self._transport.size > 1:
+            # Python ends without a word, on all ranks: one of them has to say whose wish it was.
+            sys.stderr.write(
+                f"distfit: rank {self._transport.rank} on {self._transport.host} calls sys.exit({error.code!r}), which"
+                " ends all ranks\n"
+            )
+            sys.stderr.flush()
         if not self._left:
             now.about = Phase.FAILED, 0, ""
             self._exchange(None, _NOTHING, 0, False, False, 0, (), failed=True)

@@ -379,9 +379,10 @@ def _described(buffer: np.ndarray) -> str:
 @functools.cache
 def _world() -> Communicator:
     try:
-        from distfit.comm.mpi import world_transport
+        with launch.deadline():
+            from distfit.comm.mpi import world_transport
 
-        transport = world_transport()
+            transport = world_transport()
     except (ImportError, RuntimeError) as error:
         launch.no_mpi(error)
         return Communicator.alone()

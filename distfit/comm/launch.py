@@ -1,9 +1,13 @@
 """Whether the job was started as it was meant: never N lonely trainings that each believe to be alone."""
 
+import faulthandler
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from distfit._startup import RANK_VARIABLES
+from distfit.comm.patience import patience
 from distfit.errors import LaunchError
 
 # Set by launchers for each of their processes. SLURM_NTASKS is not among them: a plain `python` in a batch shell sees
@@ -66,3 +70,22 @@ def no_mpi(error: Exception, environment: Mapping[str, str] = os.environ) -> Non
         f" train alone ({type(error).__name__}: {error}). Install one: `pip install 'distfit-mpi[mpich]'`, or load your"
         " site's MPI module and `pip install mpi4py`"
     ) from error
+
+
+@contextmanager
+def deadline() -> Iterator[None]:
+    """End this process if the block, in which MPI starts, takes longer than ``DISTFIT_TIMEOUT``.
+
+    MPI's start waits for all ranks, and for ever for one that ended before. It waits with the interpreter locked: no
+    thread of Python's could notice, but that of `faulthandler` can, which prints the stack besides.
+
+    Ranks: local; those that a launcher started.
+    """
+    if not launched() or not patience.timeout:
+        yield
+        return
+    faulthandler.dump_traceback_later(patience.timeout, exit=True, file=sys.__stderr__)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

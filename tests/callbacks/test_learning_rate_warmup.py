@@ -3,6 +3,7 @@
 A training has 10 rows: with a batch of 4, three batches an epoch. The optimizer's own learning rate is 0.12.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ import pytest
 from support.small import line, regression
 
 from distfit import Sequential, optimizers
-from distfit.callbacks import Callback, LearningRateScheduler, LearningRateWarmup, ReduceLROnPlateau
+from distfit.callbacks import (
+    BackupAndRestore,
+    Callback,
+    LambdaCallback,
+    LearningRateScheduler,
+    LearningRateWarmup,
+    ReduceLROnPlateau,
+)
 from distfit.comm import Communicator
 
 
@@ -146,3 +154,26 @@ def test_a_schedule_is_an_error_before_anything_was_trained() -> None:
 def test_verbose_says_when_it_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     fit(model_of(), LearningRateWarmup(steps=4, verbose=1))
     assert capsys.readouterr().out == "Epoch 2: the warmup is over, at a learning rate of 0.12\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"initial": 0.01}, {"reference_batch_size": 2}, {"reference_batch_size": 2, "initial": 0.02}],
+)
+def test_a_warmup_that_was_interrupted_goes_on(tmp_path: Path, options: dict[str, Any]) -> None:
+    def train(*more: Any) -> Any:
+        model = regression(Communicator.alone(), optimizer=optimizers.SGD(0.1))
+        warmup = LearningRateWarmup(epochs=5, batch_size=4, **options)
+        model.fit(*line(), batch_size=4, epochs=8, verbose=0, callbacks=[warmup, *more])
+        return model
+
+    def power_cut(epoch: int, logs: Any) -> None:
+        if epoch == 2:
+            raise OSError("power cut")
+
+    expected = train().history.history["learning_rate"]
+    with pytest.raises(OSError, match="power cut"):
+        train(BackupAndRestore(tmp_path), LambdaCallback(on_epoch_begin=power_cut))
+    resumed = train(BackupAndRestore(tmp_path)).history
+    assert resumed.epoch == [2, 3, 4, 5, 6, 7]
+    np.testing.assert_allclose(resumed.history["learning_rate"], expected[2:], rtol=1e-9)

