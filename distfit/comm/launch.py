@@ -84,7 +84,7 @@ def deadline() -> Iterator[None]:
     if not launched() or not patience.timeout:
         yield
         return
-    faulthandler.dump_traceback_later(patience.timeout, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(patience.timeout, exit=True, file=sys.__stderr__ or 2)
     try:
         yield
     finally:
