@@ -130,7 +130,10 @@ def _processes(name: str) -> list[str]:
 
 
 def _files(began: float, temporary: Path, out: Path) -> list[str]:
-    """Return temporary files, and shared memory that is new and in no process's use."""
+    """Return temporary files, and shared memory that is new and in no process's use.
+
+    Whose such memory was cannot be told: of jobs that run beside each other all are blamed.
+    """
     found = [f"file {path}" for path in temporary.rglob("*")]
     found += [f"file {path}" for path in out.rglob(".*.unfinished")]
     new = []
