@@ -91,7 +91,7 @@ def fit(
         batching = Batching(batch_size, steps_per_epoch, shuffle=shuffle, training=True)
         validation_batching = Batching(validation_batch_size or batch_size, validation_steps)
         settings: dict[str, object] = {
-            "the optimizer's numbers": self.shared_state.numbers(),
+            "the optimizer's numbers": self.optimizer.numbers(),
             "epochs and validation_freq": (initial_epoch, epochs, validation_freq),
             "class_weight": class_weight,
         }

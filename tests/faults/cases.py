@@ -163,7 +163,8 @@ _TEXTS = {
     "KeyboardInterrupt": r"KeyboardInterrupt",
     "SIGINT": r"KeyboardInterrupt",
     "SIGINT in a reduction": r"KeyboardInterrupt",
-    "sys.exit": rf"SystemExit|sys\.exit|exit status {EXIT_CODE}",
+    # Outside of an operation Python tells nobody of a sys.exit, before it is too late to ask.
+    "sys.exit": rf"SystemExit|sys\.exit|exit status {EXIT_CODE}|left the program",
     "short data": r"DataMismatch: ranks differ in x",
     "other data": r"DataMismatch: ranks differ in y",
     "other callbacks": r"DataMismatch: .*callbacks",
