@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Protocol
 
 from distfit.comm import FINGERPRINT, RIDERS, Communicator, all_equal, fingerprint, pack, unpack
@@ -74,16 +75,16 @@ class Decisions:
 
         Ranks: local.
         """
-        flags, self._offered = self.present()
-        common_flags, common_numbers = common or (flags, self._offered)
+        flags, numbers = self.present()
+        self._offered = dict(itertools.islice(numbers.items(), _MOST_NUMBERS))
+        common_flags, common_numbers = common or (flags, numbers)
         if common_numbers != self._fingerprint[0]:
             self._fingerprint = common_numbers, fingerprint(repr(common_numbers))
         settings = self._optimized.settings()
         if settings != self._settings[0]:
             self._settings = settings, fingerprint(describe(settings)), pack(settings)
-        values = list(self._offered.values())[:_MOST_NUMBERS]
-        numbers = values if comm.is_root else [0.0] * len(values)
-        return [*common_flags, *flags, *self._fingerprint[1], *self._settings[1], *numbers]
+        values = self._offered.values() if comm.is_root else [0.0] * len(self._offered)
+        return [*common_flags, *flags, *self._fingerprint[1], *self._settings[1], *values]
 
     def settle(self, comm: Communicator, riders: list[float], where: str) -> None:
         """Make the decisions hold here.
@@ -99,7 +100,8 @@ class Decisions:
             self._optimized.set_settings(unpack(comm.transport.broadcast_bytes(self._settings[2])))
         values = riders[_OF_SETTINGS.stop :][: len(self._offered)]
         if values != list(self._offered.values()):
-            self._optimized.set_numbers(dict(zip(self._offered, values, strict=True)))
+            numbers = self._optimized.numbers() | dict(zip(self._offered, values, strict=True))
+            self._optimized.set_numbers(numbers)
         for flag, common, up in zip(FLAGS, riders[_COMMON], riders[_NOW], strict=True):
             self._set(flag, up == comm.size if common == comm.size else up > 0 or common > 0)
         if not all_equal(riders[_OF_NUMBERS]):
