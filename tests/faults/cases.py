@@ -186,7 +186,10 @@ def expected(case: Case) -> Expected:
         return Expected(None, (r"DataMismatch: ranks differ in", *named))
     if case.fault in ("fit", "evaluate", "barrier"):
         return Expected(None, _misplaced(case))
-    if (case.fault, case.place) == ("sys.exit", "after fit"):  # all ranks leave: nobody waits, and Python says nothing
+    if (case.fault, case.place) == (
+        "sys.exit",
+        "after fit",
+    ):  # all ranks leave: nobody waits, and Python says nothing
         return Expected((EXIT_CODE,), ())
     if case.place == "at exit":
         # Python prints what an atexit handler raises, and ends with the status that it had.
