@@ -155,6 +155,7 @@ def agree_on_step(
             elif agreed.phase is not Phase.BACKWARD_SUMS:
                 break
     if riders:
+        agreed.sums = agreed.sums.copy()  # another message may follow
         decisions.settle(comm, agreed.riders.tolist(), f"in a step of {kind.name}")
     if agreed.stop:
         setattr(model, kind.stop_flag, True)

@@ -256,6 +256,25 @@ def test_any_setting_of_the_optimizer_that_root_changes_holds_everywhere(
 
 
 @pytest.mark.ranks(2, 3)
+def test_a_setting_that_each_rank_draws_before_a_batch_is_root_s_in_that_step(comm: Communicator) -> None:
+    """It takes another message within the step, which must not disturb what the step summed."""
+
+    class Draw(Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.model.optimizer.momentum = 0.1 * (batch + 1) + 0.2 * self.model.comm.rank
+
+    def train(group: Communicator) -> Any:
+        model = regression(group, optimizer=optimizers.SGD(0.1, momentum=0.9))
+        model.fit(*line(), batch_size=4, epochs=2, verbose=0, callbacks=[Draw()])
+        return model
+
+    model, alone = train(comm), train(Communicator.alone())
+    assert_alike(model.history.history, alone.history.history)
+    assert_alike(model.get_weights(), alone.get_weights())
+    assert comm.all_gather_object(model.optimizer.momentum) == [alone.optimizer.momentum] * comm.size
+
+
+@pytest.mark.ranks(2, 3)
 def test_a_schedule_that_root_sets_holds_everywhere(comm: Communicator) -> None:
     def decay(model: Any, logs: Any) -> None:
         model.optimizer.learning_rate = optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)

@@ -94,10 +94,12 @@ class Decisions:
             riders: the sums over all ranks.
             where: what the ranks have done, for what is said of a difference.
 
-        Ranks: every rank, directly behind the message; root's settings, if they differ.
+        Ranks: every rank, directly behind the message; root's settings and a small message, if they differ.
         """
         if not all_equal(riders[_OF_SETTINGS]):
             self._optimized.set_settings(unpack(comm.transport.broadcast_bytes(self._settings[2])))
+            # What root sent may be unknown to one rank, which must not leave the others in a reduction that follows.
+            comm.reach("the optimizer's settings are root's")
         values = riders[_OF_SETTINGS.stop :][: len(self._offered)]
         if values != list(self._offered.values()):
             numbers = self._optimized.numbers() | dict(zip(self._offered, values, strict=True))

@@ -119,14 +119,17 @@ class Effects:
             riders=decisions.offer(comm, self._common),
         )
         (ranks_that_wrote, *of_logs), riders = agreed.sums.tolist(), agreed.riders.tolist()
-        # What follows was announced to all ranks, and none of it can fail on one of them alone.
+        # These transfers were announced to all ranks, and none of them can fail on one alone.
         if ranks_that_wrote:
             shared.broadcast(comm)
-        if changes.are_sent(of_logs, root_has_new=bool(agreed.changed)):
-            changes.take_packed(comm.transport.broadcast_bytes(packed), logs)
+        are_sent = changes.are_sent(of_logs, root_has_new=bool(agreed.changed))
+        received = comm.transport.broadcast_bytes(packed) if are_sent else b""
+        # From here on code may fail on one rank, which the next agreement tells.
+        decisions.settle(comm, riders, f"behind {hook}")
+        if are_sent:
+            changes.take_packed(received, logs)
         else:
             changes.take(of_logs, logs)
-        decisions.settle(comm, riders, f"behind {hook}")
         if agreed.interrupted:
             decisions.raise_flags("stop_training", "interrupted")
             signals.heed_stop()
