@@ -22,7 +22,7 @@ class Callback:
             every rank, wherever it ran.
         reads_agreed_logs: whether the ranks agree on the logs before the hooks of this callback, even where the one
             before it runs on all ranks, too: for what records values or decides by them.
-        state_names: the attributes that say how far the callback has come; see `get_state`.
+        state_names: the attributes that say how far the callback has come; see `state_dict`.
         params: ``verbose``, ``epochs``, ``steps`` and ``batch_size`` of the call of `fit`, `evaluate` or `predict`.
         model: the model that is trained.
 
@@ -79,7 +79,7 @@ class Callback:
         """
         (self._ranks_of_training or Communicator.world()).print(text)
 
-    def get_state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return how far the callback has come: what a checkpoint has to hold for it to go on as if never stopped.
 
         Returns:
@@ -89,8 +89,8 @@ class Callback:
         """
         return {name: deepcopy(getattr(self, name)) for name in self.state_names}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
 
         Ranks: local, on all ranks on which the callback runs.
         """

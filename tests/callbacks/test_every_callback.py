@@ -48,7 +48,7 @@ def test_a_callback_bears_hooks_of_evaluate_and_predict_alone(callback: Callback
 def test_its_state_survives_a_file(callback: Callback, capsys: pytest.CaptureFixture[str]) -> None:
     """Numbers and text as JSON, arrays beside it, as a checkpoint holds them."""
     history(callback)
-    state = callback.get_state()
+    state = callback.state_dict()
     assert set(state) == set(callback.state_names)
     arrays: list[np.ndarray] = []
 
@@ -59,12 +59,12 @@ def test_its_state_survives_a_file(callback: Callback, capsys: pytest.CaptureFix
 
     text = json.dumps(state, default=aside)
     twin = make(type(callback))
-    twin.set_state(
+    twin.load_state_dict(
         json.loads(text, object_hook=lambda item: arrays[item["array"]] if "array" in item else item)
     )
-    np.testing.assert_equal(twin.get_state(), state)
-    callback.get_state().clear()  # a state is a copy
-    np.testing.assert_equal(callback.get_state(), state)
+    np.testing.assert_equal(twin.state_dict(), state)
+    callback.state_dict().clear()  # a state is a copy
+    np.testing.assert_equal(callback.state_dict(), state)
 
 
 @pytest.mark.parametrize("kind", [EarlyStopping, ReduceLROnPlateau, History])
@@ -82,11 +82,11 @@ def test_with_its_state_another_one_goes_on_as_it_would(kind: type[Callback], se
         callback.set_model(model)
         callback.on_train_begin({})
     show(first, models[0], list(range(seen)))
-    twin.set_state(first.get_state())
+    twin.load_state_dict(first.state_dict())
     models[1].optimizer.learning_rate = models[0].optimizer.learning_rate
     for callback, model in zip((first, twin), models, strict=True):
         show(callback, model, list(range(seen, len(logs))))
-    np.testing.assert_equal(twin.get_state(), first.get_state())
+    np.testing.assert_equal(twin.state_dict(), first.state_dict())
     assert models[0].stop_training == models[1].stop_training
     assert models[0].optimizer.learning_rate == models[1].optimizer.learning_rate
 

@@ -105,7 +105,7 @@ def test_it_goes_on_from_its_state() -> None:
 
     class Restore(Callback):
         def on_train_begin(self, logs: Any = None) -> None:
-            second.set_state(first.get_state())
+            second.load_state_dict(first.state_dict())
 
     rates = fit(model, second, Restore(), initial_epoch=1)
     assert rates == pytest.approx([0.08, 0.10, 0.12, 0.12, 0.12, 0.12])

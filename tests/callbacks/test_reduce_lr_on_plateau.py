@@ -99,7 +99,7 @@ def test_it_goes_on_from_its_state() -> None:
     second = ReduceLROnPlateau("loss", factor=0.5, patience=2, cooldown=1)
     second.set_model(model)
     second.on_train_begin({})
-    second.set_state(first.get_state())
+    second.load_state_dict(first.state_dict())
     for epoch, logs in enumerate(losses(*[1.0] * 5), start=4):
         second.on_epoch_end(epoch, logs)
         begun.append(logs["learning_rate"])

@@ -171,7 +171,7 @@ def test_it_goes_on_from_its_state_between_epochs() -> None:
     fit(
         model_of_one_weight(),
         swap,
-        See(lambda epoch, model: states.append((swap.get_state(), model.get_weights()))),
+        See(lambda epoch, model: states.append((swap.state_dict(), model.get_weights()))),
     )
     state, weights = states[1]
     model, other = model_of_one_weight(), SwapEMAWeights(swap_on_epoch=True)
@@ -179,7 +179,7 @@ def test_it_goes_on_from_its_state_between_epochs() -> None:
     class Restore(Callback):
         def on_train_begin(self, logs: Any = None) -> None:
             self.model.set_weights(weights)
-            other.set_state(state)
+            other.load_state_dict(state)
 
     fit(model, other, Restore(), see, epochs=1)
     assert see.seen["begin"] == pytest.approx(TRAINED[1:2], abs=1e-6)

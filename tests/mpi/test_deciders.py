@@ -201,7 +201,7 @@ def test_these_trainings_decide_something(comm: Communicator, folders: tuple[Pat
 def test_all_ranks_have_the_same_state_of_a_decider(comm: Communicator, folders: tuple[Path, Path]) -> None:
     listed = [stopping(), ReduceLROnPlateau("loss", factor=0.5, patience=1), LearningRateWarmup(epochs=1)]
     trained(comm, folders[0], nan_in_one_step, listed)
-    states = [repr(callback.get_state()) for callback in listed]
+    states = [repr(callback.state_dict()) for callback in listed]
     assert comm.all_gather_object(states) == [states] * comm.size
 
 

@@ -52,7 +52,7 @@ def test_ranks_whose_data_differ_wildly_stay_alike(
             "step": model.progress.step,
         }
         if callback.ranks == "all":
-            alike["state"] = repr(callback.get_state())
+            alike["state"] = repr(callback.state_dict())
         for rank, others in enumerate(comm.all_gather_object(alike)):
             assert others == alike, f"rank {rank}"
         assert model.history.epoch

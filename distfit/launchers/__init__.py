@@ -1,0 +1,1 @@
+"""Starting a job of several ranks, and starting it again where it failed."""
