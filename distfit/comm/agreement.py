@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from distfit.comm import failure, phase, signals
+from distfit.comm import failure, phase, signals, strict
 from distfit.comm.call_site import call_site
 from distfit.comm.fingerprint import all_equal
 from distfit.comm.packing import pack, unpack
@@ -82,6 +82,7 @@ class Agreement:
     Attributes:
         messages: how many this rank has joined so far.
         depth: how many operations of the group this rank is in, one inside of the other.
+        is_strict: whether the lines of the user's program are compared, too; see `distfit.comm.strict`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -93,6 +94,7 @@ class Agreement:
         self._used = 0
         self.messages = 0
         self.depth = 0
+        self.is_strict = strict.is_wanted()
 
     @property
     def ended(self) -> bool:
@@ -138,6 +140,8 @@ class Agreement:
         if self._left:
             raise RankLeft(self._left)
         now.about = at, key, name
+        if self.is_strict:
+            key = strict.key_here(at, key)
         header = self._exchange(at, payload, key, stop, has_next, changed, riders)
         if header[FAILED]:
             self._raise_failures()

@@ -17,7 +17,6 @@ from distfit.comm.lone import LoneTransport
 from distfit.comm.operation import Operation
 from distfit.comm.packing import pack, unpack
 from distfit.comm.phase import Phase, key_of
-from distfit.comm.strict import key_of_call
 from distfit.comm.threads import limit_blas_threads
 from distfit.comm.transport import Reduction, Transport
 from distfit.errors import CollectiveInRootHook
@@ -262,7 +261,7 @@ class Communicator:
         self.require_all_ranks(f"{name} of a communicator")
         called = f"{name}({', '.join(map(str, details))})"
         with self.guard():
-            return self.agreement.agree(Phase.COLLECTIVE, key=key_of_call(called), name=called)
+            return self.agreement.agree(Phase.COLLECTIVE, key=key_of(called), name=called)
 
     def barrier(self) -> None:
         """Return when every rank has come.

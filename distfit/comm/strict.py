@@ -1,27 +1,33 @@
-"""Strict mode: a collective call matches only the one that stands in the same line of the program.
+"""Strict mode: what ranks do together matches only what stands in the same line of the program.
 
-Two ranks that both sum three float64 numbers agree, though one means its losses and the other its gradients. With
-``DISTFIT_STRICT=1`` in the environment of all ranks the line is compared, too. A program that is right may call the
-same collective from two lines, so that this is a tool for finding a mistake, and not the rule. It costs a walk up the
-stack for each collective, and no message.
+Two ranks that both sum three float64 numbers agree, though one means its losses and the other its gradients; and two
+that both evaluate, though one is before its training and the other behind. With ``DISTFIT_STRICT=1`` in the environment
+of all ranks the line of the user's program is compared, too. A program that is right may do the same from two lines, so
+that this is a tool for finding a mistake, and not the rule. It costs a walk up the stack for each small message, and no
+message.
 """
 
 import os
 
 from distfit.comm.call_site import call_site
-from distfit.comm.phase import key_of
+from distfit.comm.phase import Phase, key_of
+
+# A layer's sums belong to a step, which is compared; and a rank that leaves is behind its last line.
+_WITHOUT_LINE = (Phase.FORWARD_SUMS, Phase.BACKWARD_SUMS, Phase.LEAVING)
 
 
-def key_of_call(called: str) -> int:
-    """Return the number by which ranks know that they make the same collective call.
+def is_wanted() -> bool:
+    """Say whether the user asked for it."""
+    return os.environ.get("DISTFIT_STRICT", "0") not in ("", "0")
+
+
+def key_here(at: Phase | None, key: int) -> int:
+    """Return the number by which ranks know that they do the same, in the same line.
 
     Args:
-        called: the call with what has to be equal in it, such as ``"broadcast(float32[10], root=0)"``.
+        at: what a rank wants to agree on; None on one without rows.
+        key: which layer, operation or hook.
 
     Ranks: local.
     """
-    return key_of(f"{called} at {call_site()}" if _is_strict() else called)
-
-
-def _is_strict() -> bool:
-    return os.environ.get("DISTFIT_STRICT", "0") not in ("", "0")
+    return key if at in _WITHOUT_LINE else key_of(f"{key} at {call_site()}")

@@ -10,7 +10,6 @@ import functools
 import os
 import secrets
 import selectors
-import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from distfit.comm.board import Board, Place
 from distfit.comm.group_watch import NAP_S, GroupWatch, Report
 from distfit.comm.heartbeat import Contact, Heartbeat, addresses_of, open_link
 from distfit.comm.lookout import Lookout
+from distfit.comm.own_thread import OwnThread
 from distfit.comm.packing import pack, unpack
 from distfit.comm.patience import EXIT_STALLED, patience
 from distfit.comm.transport import Transport
@@ -31,11 +31,11 @@ _STDERR = 2
 _TIME_TO_END_S = 30.0  # behind a SIGTERM; batch systems take the process away after about as long
 
 
-class Watchdog(threading.Thread):
+class Watchdog(OwnThread):
     """The thread, which ends with its process."""
 
     def __init__(self) -> None:
-        super().__init__(name="distfit-watchdog", daemon=True)
+        super().__init__("distfit-watchdog")
         self._groups: list[tuple[weakref.ref[Transport], GroupWatch]] = []
         self._links = selectors.DefaultSelector()
 
@@ -46,7 +46,7 @@ class Watchdog(threading.Thread):
             weakref.finalize(transport, self._forget, heartbeat)
         self._groups.append((weakref.ref(transport), watch))
 
-    def run(self) -> None:
+    def work(self) -> None:
         since_end_was_due = 0.0
         while True:
             self._nap()

@@ -29,9 +29,11 @@ def job(tmp_path: Path, body: str, ranks: int = 3, **variables: str) -> subproce
     return launch(script, ranks, **variables)
 
 
-def launch(script: Path, ranks: int = 3, **variables: str) -> subprocess.CompletedProcess[str]:
+def launch(
+    script: Path, ranks: int = 3, runner: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [mpiexec(), "-n", str(ranks), sys.executable, str(script)],
+        [mpiexec(), "-n", str(ranks), sys.executable, *runner, str(script)],
         env=environment() | variables,
         capture_output=True,
         text=True,
@@ -132,3 +134,52 @@ def test_a_launcher_of_another_mpi(tmp_path: Path) -> None:
     )
     assert ended.returncode != 0
     assert "the launcher started 2 processes, but MPI's world has 1" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if rank == 1: raise OSError('no space left')\nmodel.fit(x, y, verbose=0)",
+        "model.fit(x, y, verbose=0)\nif rank == 1: raise OSError('no space left')",
+    ],
+)
+def test_an_error_under_the_runner_of_mpi4py(tmp_path: Path, body: str) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(PROGRAM + body)
+    ended = launch(script, runner=("-m", "mpi4py"))
+    assert ended.returncode != 0
+    assert ended.stderr.count("\nOSError: no space left") == 1
+    assert "train.py" in ended.stderr
+
+
+def test_a_job_that_ends_in_order_under_the_runner_of_mpi4py(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(PROGRAM + "model.fit(x, y, verbose=0); model.comm.print('done')")
+    ended = launch(script, runner=("-m", "mpi4py"))
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "done", "")
+
+
+def test_an_error_in_a_thread_of_distfits_own_ends_the_job(tmp_path: Path) -> None:
+    body = """
+    from distfit.comm import watchdog
+    model.fit(x, y, verbose=0)  # from here on there is one
+    if rank == 1:
+        watchdog.whereabouts = lambda: 1 / 0
+    model.fit(x, y, verbose=0, epochs=10**9)
+    """
+    ended = job(tmp_path, body)
+    assert ended.returncode != 0
+    assert "ZeroDivisionError" in ended.stderr
+    assert "the thread distfit-watchdog failed, and the process ends with it" in ended.stderr
+
+
+def test_an_error_in_a_thread_of_the_users_own_is_left_to_python(tmp_path: Path) -> None:
+    body = """
+    import threading
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start(), thread.join()
+    model.fit(x, y, verbose=0); model.comm.print('done')
+    """
+    ended = job(tmp_path, body)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "done")
+    assert "ZeroDivisionError" in ended.stderr
