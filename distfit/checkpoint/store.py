@@ -1,0 +1,176 @@
+"""The checkpoints of one training, in a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from numbers import Integral, Real
+from pathlib import Path
+
+from distfit.checkpoint import files, unfinished
+from distfit.checkpoint.checkpoint import Checkpoint
+from distfit.checkpoint.damage import DamagedCheckpoint
+from distfit.checkpoint.folder import fill, glance, load
+from distfit.checkpoint.retention import Record, Retention, kept
+
+_NAME = re.compile(r"checkpoint-(?P<number>\d{6,})")
+
+
+class Store:
+    """A series of checkpoints: ``checkpoint-000001``, ``checkpoint-000002`` and so on.
+
+    A number is never used twice, so that no checkpoint is replaced by another one. Whenever the process dies, those
+    that have their name are whole. One process at a time writes.
+
+    Args:
+        folder: for one training alone. It is made by the first `save`; nothing else in it is touched.
+
+    Example:
+        >>> import tempfile
+        >>> from distfit.checkpoint import Checkpoint, Retention, Store
+        >>> store = Store(tempfile.mkdtemp())
+        >>> for epoch in (1, 2, 3):
+        ...     path = store.save(Checkpoint(state={"epoch": epoch}), Retention(last=2))
+        >>> [path.name for path in store.paths()]
+        ['checkpoint-000003', 'checkpoint-000002']
+        >>> path, checkpoint = store.newest()
+        >>> checkpoint.state["epoch"]
+        3
+
+    Ranks: local; one rank. `save` may run in another thread, while nothing else of the store is called.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self._damaged: set[Path] = set()
+        self._records: dict[Path, Record] = {}
+
+    def save(self, checkpoint: Checkpoint, retention: Retention | None = None) -> Path:
+        """Write a checkpoint, and remove those that are no longer kept.
+
+        Args:
+            checkpoint: what it holds.
+            retention: which are kept. Defaults to the newest one alone.
+
+        Returns:
+            The checkpoint's path.
+
+        Raises:
+            OSError: and whatever `write_checkpoint` raises. The checkpoints before it are there then.
+        """
+        return self.commit(self.begin(), checkpoint, retention)
+
+    def begin(self) -> Path:
+        """Make the hidden folder of the next checkpoint, into which ranks write their parts; see `write_part`.
+
+        Returns:
+            Its path, for `commit`, or `abandon` if anything fails in between.
+
+        Raises:
+            OSError: if it cannot be made.
+        """
+        number = max((_number(path) for path in self.paths()), default=0) + 1
+        return unfinished.begin(self.folder / f"checkpoint-{number:06d}")
+
+    def commit(self, folder: Path, checkpoint: Checkpoint, retention: Retention | None = None) -> Path:
+        """Write what one rank holds whole, give the checkpoint its name, and remove those that are no longer kept.
+
+        Args:
+            folder: that `begin` made, and into which all parts were written.
+            checkpoint: what the parts do not hold.
+            retention: which checkpoints are kept. Defaults to the newest one alone.
+
+        Returns:
+            The checkpoint's path.
+
+        Raises:
+            ValueError: if a part is missing.
+            OSError: and whatever `write_checkpoint` raises. The checkpoints before it are there then.
+        """
+        try:
+            fill(folder, checkpoint)
+            path = unfinished.finish(folder)
+        except Exception:
+            self.abandon(folder)
+            raise
+        self._remove_but(kept([self._record(path) for path in self._whole()], retention or Retention()))
+        return path
+
+    def abandon(self, folder: Path) -> None:
+        """Remove what `begin` made, after an error. It raises none of its own."""
+        unfinished.abandon(folder)
+
+    def paths(self) -> list[Path]:
+        """Return the checkpoints that have their name, the newest first."""
+        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        found = [path for path in entries if _NAME.fullmatch(path.name) and path.is_dir()]
+        return sorted(found, key=_number, reverse=True)
+
+    def newest(self) -> tuple[Path, Checkpoint] | None:
+        """Return the newest checkpoint that is not damaged, or None; warn of each that is.
+
+        Raises:
+            NewerCheckpoint: if a later distfit wrote one. An older one in its place would undo that work unasked.
+            OSError: if one cannot be read.
+        """
+        for path in self.paths():
+            try:
+                return path, load(path)
+            except DamagedCheckpoint as error:
+                self._damaged.add(path)
+                warnings.warn(f"{error}. The one before it is used", stacklevel=2)
+        return None
+
+    def tidy(self) -> None:
+        """Remove what was left where a write or a removal was cut off, unless its process may still be at work.
+
+        Raises:
+            OSError: if that fails.
+        """
+        unfinished.remove_leftovers(self.folder, _NAME)
+
+    def remove(self) -> None:
+        """Remove all checkpoints, and the folder unless it holds something else.
+
+        Raises:
+            OSError: if that fails.
+        """
+        unfinished.remove(self.paths())
+        self.tidy()
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            files.remove_folder(self.folder)
+
+    def _whole(self) -> list[Path]:
+        """Return the paths but those that `newest` found damaged, which are not worth keeping another one less for."""
+        return [path for path in self.paths() if path not in self._damaged]
+
+    def _remove_but(self, numbers: set[int]) -> None:
+        unfinished.remove(
+            [path for path in self.paths() if path in self._damaged or _number(path) not in numbers]
+        )
+
+    def _record(self, path: Path) -> Record:
+        if path not in self._records:
+            self._records[path] = _record(path)
+        return self._records[path]
+
+
+def _record(path: Path) -> Record:
+    """Return what retention asks of a checkpoint. One that cannot be read has nothing but its number."""
+    try:
+        state = glance(path).state
+    except (OSError, ValueError):
+        return Record(_number(path))
+    epoch, metrics = state.get("epoch"), state.get("metrics")
+    return Record(
+        _number(path),
+        int(epoch) if isinstance(epoch, Integral) else 0,
+        {name: float(value) for name, value in metrics.items() if isinstance(value, Real)}
+        if isinstance(metrics, dict)
+        else {},
+    )
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
