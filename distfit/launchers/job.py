@@ -1,0 +1,141 @@
+"""One attempt at a job: mpiexec from its start to its end, with the signals that come meanwhile."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+
+from distfit.launchers.leftovers import Leftovers, remove_session_folder
+from distfit.launchers.mailbox import Mailbox
+from distfit.launchers.output import STDERR, STDOUT, Output
+from distfit.launchers.process import carriers, catches, die_with
+from distfit.launchers.records import Records
+from distfit.launchers.runner import Runner
+from distfit.launchers.steps import Steps
+
+_LOOK_S = 0.1
+_TIME_TO_END_S = 45.0  # behind a request to end; distfit's own ranks end within 30 s of it
+_NEVER = float("inf")
+_MARK = "DISTFIT_JOB"  # the variable by which all processes of a job are known, whatever they start
+
+
+class Job:
+    """A job that runs.
+
+    Nothing of it outlives the supervisor, however that ends: the kernel kills mpiexec with it, and the ranks with
+    mpiexec. Nothing of it outlives mpiexec either: what has the job's mark in its environment is then killed.
+
+    Args:
+        command: mpiexec's.
+        environment: of it, and of the ranks.
+        ranks: how many, all on this machine.
+        runner: whose mpiexec it is.
+        records: of the ranks.
+        output: where what they write goes.
+
+    Attributes:
+        asked_by: the signal that asked it to end; None without one.
+
+    Ranks: local; the supervisor's main thread.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        ranks: int,
+        runner: Runner,
+        records: Records,
+        output: Output,
+    ) -> None:
+        self._ranks, self._runner, self._records, self._output = ranks, runner, records, output
+        self._leftovers = Leftovers()
+        self._held_back = False
+        self._kill_at = _NEVER
+        self.steps = Steps(ranks)
+        self.asked_by: signal.Signals | None = None
+        supervisor = os.getpid()
+        self._process = subprocess.Popen(  # noqa: S603 - the user's own command
+            command,
+            env={**environment, _MARK: str(records.folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Of its own, so that keys that interrupt, and a terminal that goes, come to the supervisor alone.
+            start_new_session=True,
+            preexec_fn=lambda: die_with(supervisor),  # noqa: PLW1509 - this process has one thread
+        )
+        for stream, target in ((self._process.stdout, STDOUT), (self._process.stderr, STDERR)):
+            if stream is not None:  # never: both are pipes
+                output.copy(stream.fileno(), target)
+
+    def wait(self, mailbox: Mailbox) -> int:
+        """Return the job's status when it has ended, and nothing of it is left.
+
+        Args:
+            mailbox: in which signals come.
+        """
+        end = os.pidfd_open(self._process.pid)
+        try:
+            while not self._has_ended():
+                self._output.pump(_LOOK_S, (mailbox.bell, end))
+                processes = self._records.processes()
+                self._leftovers.look(processes)
+                self.steps.look(processes)
+                for number in mailbox.take():
+                    self._receive(number)
+                self._deliver()
+                if time.monotonic() > self._kill_at:
+                    os.killpg(self._process.pid, signal.SIGKILL)
+        finally:
+            os.close(end)
+            self._clean()
+        status = self._process.wait()
+        return status if status >= 0 else 128 - status
+
+    def _has_ended(self) -> bool:
+        """Say whether mpiexec has ended. It is not waited for yet: its number is no other process's until then."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._process.pid, options) is not None
+
+    def _receive(self, number: signal.Signals) -> None:
+        if number == signal.SIGWINCH:
+            self._output.resize()
+            return
+        self.asked_by = self.asked_by or number
+        if number == signal.SIGUSR1:
+            self._held_back = True
+            return
+        if number == signal.SIGHUP:  # to the ranks a terminal that goes is a reason to end like others
+            number = signal.SIGTERM
+        first, self._kill_at = self._kill_at == _NEVER, min(self._kill_at, time.monotonic() + _TIME_TO_END_S)
+        gentle = self._runner.passed_on(number)
+        # Whoever asks twice does not want to wait. And ranks without a handler for USR1 have nothing to save.
+        self._send(gentle if first and (gentle != signal.SIGUSR1 or self._all_catch(gentle)) else number)
+
+    def _deliver(self) -> None:
+        """Hand on a SIGUSR1 once all ranks have their handler for it: it would be lost, or end one of them, before."""
+        if self._held_back and self._all_catch(signal.SIGUSR1):
+            self._held_back = False
+            self._send(signal.SIGUSR1)
+
+    def _all_catch(self, number: signal.Signals) -> bool:
+        """Say whether all ranks have a handler for a signal."""
+        processes = self._records.processes()
+        return len(processes) == self._ranks and all(catches(process, number) for process in processes)
+
+    def _send(self, number: signal.Signals) -> None:
+        os.kill(self._process.pid, number)
+
+    def _clean(self) -> None:
+        """End what still runs, read what is still in the pipes, and remove what MPI left."""
+        if not self._has_ended():  # an error of the supervisor's own
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for process in carriers(_MARK, str(self._records.folder)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self._output.drain()
+        self._leftovers.remove()
+        remove_session_folder(self._process.pid)

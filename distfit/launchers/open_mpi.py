@@ -1,0 +1,55 @@
+"""Open MPI's mpiexec: prterun since version 5, orterun before."""
+
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from typing import final
+
+from distfit.launchers.runner import Death, Runner
+
+_KILLED = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on\s+signal (\d+)")
+_ENDED = re.compile(r"Process name:\s+\[.*,\s*(\d+)\]\s+Exit code:\s+(\d+)")
+
+
+@final
+class OpenMpi(Runner):
+    """Open MPI's."""
+
+    __slots__ = ()
+
+    @property
+    def make(self) -> str:
+        return "Open MPI"
+
+    @property
+    def rank_variable(self) -> str:
+        return "OMPI_COMM_WORLD_RANK"
+
+    @classmethod
+    def recognises(cls, version: str) -> bool:
+        return any(name in version for name in ("Open MPI", "OpenRTE", "PRRTE"))
+
+    @classmethod
+    def serves(cls, library: str) -> bool:
+        return not any(name in library for name in ("MPICH", "Intel(R) MPI"))
+
+    def arguments(self, ranks: int, cores: int) -> Sequence[str]:
+        """It counts cores as places, and by itself would bind a rank, with all its threads, to one of them."""
+        return ("--bind-to", "none", *(("--oversubscribe",) if ranks > cores else ()))
+
+    def variables(self, ranks: int, cores: int) -> Mapping[str, str]:
+        """It refuses root, and ranks that wait keep their core from others unless told to yield."""
+        names = ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] if os.geteuid() == 0 else []
+        return dict.fromkeys(names + (["OMPI_MCA_mpi_yield_when_idle"] if ranks > cores else []), "1")
+
+    def passed_on(self, number: signal.Signals) -> signal.Signals:
+        """Half a second behind a TERM or INT it kills all ranks, in the midst of a checkpoint; USR1 it hands on."""
+        return signal.SIGUSR1 if number == signal.SIGTERM else number
+
+    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:  # noqa: ARG002
+        if killed := _KILLED.search(text):
+            return Death(int(killed[1]), signal=int(killed[2]))
+        if ended := _ENDED.search(text):
+            return Death(int(ended[1]), status=int(ended[2]))
+        return None
