@@ -1,45 +1,51 @@
-"""Saves how far training has come, and goes on from there after an interruption."""
+"""Checkpoints a training, so that it goes on after an interruption as if it had never stopped."""
 
 from __future__ import annotations
 
 import os
-import warnings
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from distfit.callbacks.batch_count import CountsBatches, batches_between
+from distfit.callbacks.batch_count import batches_between
 from distfit.callbacks.callback import Callback, Logs, Ranks
-from distfit.checkpoint import Backups
+from distfit.checkpoint import BackgroundWriter, Checkpoint, Retention, Snapshot, Store
+from distfit.utils.duration import in_seconds
 
 
-class BackupAndRestore(CountsBatches, Callback):
-    """Backs up a training, so that the same program, started again after an interruption, goes on with it.
+class BackupAndRestore(Callback):
+    """Checkpoints a training, so that the same program, started again after an interruption, goes on with it.
 
     Args:
-        backup_dir: a folder for the backups of this training alone. It is made where it is missing.
-        save_freq: ``"epoch"``, or a number of batches, counted across epochs from the start of `fit`.
-        double_checkpoint: whether the backup before the last one is kept, for the case that the last one cannot be
-            read.
-        delete_checkpoint: whether the backups are removed when training has ended.
+        backup_dir: a folder for the checkpoints of this training alone. It is made where it is missing.
+        save_freq: ``"epoch"``; a number of batches, counted across epochs from the start of `fit`; or a time, as a
+            `datetime.timedelta` or as text like ``"00:10:00"`` (see `distfit.utils.duration`).
+        double_checkpoint: whether the checkpoint before the last one is kept, too, for the case that the last one
+            cannot be read.
+        delete_checkpoint: whether the checkpoints are removed when training has ended.
+        iterables: what is done where `fit` is given an iterable, and the checkpoint lies behind some of its batches:
+            ``"replay"`` reads them again, ``"refuse"`` is an error.
+        background: whether training goes on while a checkpoint is written. It takes as much memory again as the weights
+            and the optimizer's state, on root.
 
-    A backup is the weights, the optimizer's state, the seed and the count of steps. When `fit` begins and one is there,
-    all ranks continue from it, at the epoch behind it; with the same data and arguments, the epochs that remain give
-    the values that they would have given without the interruption, at any number of ranks. A backup from within an
-    epoch continues at the start of that epoch, with the weights of the backup, as in Keras. What other callbacks have
-    seen, such as the patience of `EarlyStopping`, is not in it.
+    When `fit` begins and a checkpoint is there, all ranks go on from it: with the very next batch, in the same order of
+    rows, with the same random numbers, optimizer, metrics so far and `History`, and with all callbacks where they were
+    (see `Callback.state_dict`). The rest of the training gives what it would have given without the interruption: bit
+    by bit on as many ranks as before, and to rounding on any other number. A checkpoint lies behind the hooks of all
+    callbacks, wherever in their list this one stands, and behind a whole update, where gradients are accumulated.
 
-    A `SwapEMAWeights(swap_on_epoch=True)` stands behind it, or the backup holds averages in the weights' place.
+    Where a signal or `TimeLimit` ends a training before it is done, a checkpoint is written behind that batch, whatever
+    `save_freq` says, and it stays.
 
-    Where a signal or `TimeLimit` ends a training before it is done, the backup stays, and the next job goes on with it:
-    with the epoch that was interrupted, from its start.
-
-    The last backup is there, and whole, whenever the program is ended; see `distfit.checkpoint.Backups`.
-
-    Unlike Keras's, ``save_freq=False`` is an error, and what was restored once plays no part in a later `fit`.
+    The last checkpoint is there, and whole, whenever the program is ended. One that was damaged later is passed over
+    with a warning; see `distfit.checkpoint.Store`.
 
     Raises:
-        ValueError: for an empty `backup_dir`, or another `save_freq`; when training begins, on all ranks, if the model
-            is not built (give the first layer an `input_shape`), or a backup does not fit it.
+        ValueError: for an empty `backup_dir`, or another `save_freq` or `iterables`; when training begins, on all
+            ranks, if the model is not built (give the first layer an `input_shape`), if a checkpoint is that of another
+            model or other data (`DataMismatch`), or if there are some, but none can be read.
 
     Example:
         >>> import numpy as np, tempfile
@@ -58,10 +64,10 @@ class BackupAndRestore(CountsBatches, Callback):
         ...     print(error)
         power cut
         >>> model.fit(x, y, epochs=4, callbacks=[backup], verbose=0).epoch
-        [2, 3]
+        [0, 1, 2, 3]
 
-    Ranks: root writes and reads; what it restores reaches all ranks before the first epoch. An error in either is an
-        error on all ranks.
+    Ranks: root writes and reads; what it restores reaches all ranks. An error in either is an error on all ranks; one
+        in a background write, with the next batch.
     """
 
     ranks: Ranks = "root"
@@ -70,80 +76,129 @@ class BackupAndRestore(CountsBatches, Callback):
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],
-        save_freq: Literal["epoch"] | int = "epoch",
+        save_freq: Literal["epoch"] | int | timedelta | str = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
+        *,
+        iterables: Literal["replay", "refuse"] = "replay",
+        background: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not os.fspath(backup_dir):
             raise ValueError(f"backup_dir is the path of a folder. Received: {backup_dir!r}")
-        self._batches_between = batches_between("save_freq", save_freq, {"epoch": 0})
+        if iterables not in ("replay", "refuse"):
+            raise ValueError(f"iterables is 'replay' or 'refuse'. Received: {iterables!r}")
+        self._seconds_between, self._batches_between = _frequency(save_freq)
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
-        self._backups = Backups(backup_dir)
-        self._epoch = 0
-        if self._batches_between:
-            self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
+        self.iterables = iterables
+        self.background = background
+        self._clock = clock
+        self._store = Store(backup_dir)
+        self._retention = Retention(last=2 if double_checkpoint else 1)
+        self._snapshot = Snapshot()
+        self._writer = BackgroundWriter()
+        self._batches = 0
+        self._is_due = False
+        self._saved_at = 0.0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        self._begin_count()
-        if not self.model.built:
+        self._batches, self._is_due, self._saved_at = 0, False, self._clock()
+
+    # -- what fit asks, on root; see distfit.training.recovery --------------------------------------------------------
+
+    def find(self) -> tuple[Path, Checkpoint] | None:
+        """Return the newest checkpoint that can be read; None if there is none at all.
+
+        Raises:
+            ValueError: if there are some, but none of them can be read.
+            OSError: if nothing can be written there: better known now than after the first epoch.
+
+        Ranks: local; root.
+        """
+        Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
+        if not os.access(self.backup_dir, os.W_OK):
+            raise PermissionError(f"no checkpoint can be written to {self.backup_dir}: the folder is read-only")
+        self._store.tidy()
+        found = self._store.newest()
+        if found is None and (paths := self._store.paths()):
             raise ValueError(
-                "BackupAndRestore needs a model that has its weights before fit begins, but the shape of the model's"
-                " input is not known: give the first layer an input_shape="
+                f"none of the {len(paths)} checkpoints in {self.backup_dir} can be read. Remove them to train from the"
+                " start"
             )
-        self._restore()
+        return found
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
-        self._epoch = epoch
-        self._begin_epoch()
+    def count_batch(self) -> bool:
+        """Count a batch that comes next, and say whether a checkpoint is to be written behind it.
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
-        if self.save_freq == "epoch" and not self._is_torn_off():
-            self._save(epoch + 1, 0)
+        One that is due while the last one is still being written is so behind the first batch after that.
 
-    def on_train_end(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        if self.delete_checkpoint and not self.model.interrupted:
-            self._backups.remove()
+        Raises:
+            OSError: if the last one could not be written; and whatever else that raised.
 
-    def _is_torn_off(self) -> bool:
-        """Say whether the epoch was interrupted before its last batch: then the next program does it once more."""
-        return bool(self.model.interrupted and self.model.progress.has_next)
+        Ranks: local; root.
+        """
+        self._writer.check()
+        self._batches += 1
+        if self._batches_between:
+            self._is_due |= self._batches % self._batches_between == 0
+        elif self._seconds_between:
+            self._is_due |= self._clock() - self._saved_at >= self._seconds_between
+        return self._is_due and not self._writer.busy
 
-    def _after_batch(self, batch: int, logs: Logs | None = None) -> None:  # noqa: ARG002
-        if self._count(batch, self._batches_between):
-            self._save(self._epoch, batch + 1)
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, or begin to.
 
-    def _save(self, epoch: int, batch: int) -> None:
-        progress = self.model.progress
-        self._backups.write(
-            progress.step,
-            lambda path: self.model.save_weights(path, include_optimizer=True),
-            {"epoch": epoch, "batch": batch, "seed": progress.seed, "step": progress.step},
-            keep_previous=self.double_checkpoint,
-        )
+        Args:
+            checkpoint: whose arrays training changes as soon as this returns.
 
-    def _restore(self) -> None:
-        found = self._backups.find()
-        if not found:
-            return
-        last, *previous = found
-        try:
-            self._restore_from(last)
-        except (OSError, ValueError) as error:
-            if not previous:
-                raise
-            self._restore_from(previous[0])
-            last.unlink()  # or the next backup would put it in the place of the one that can be read
-            warnings.warn(f"the backup before the last one is restored, since: {error}", stacklevel=3)
+        Raises:
+            OSError: and whatever else a write raises; the last checkpoint is there then.
 
-    def _restore_from(self, path: Path) -> None:
-        metadata, progress = self._backups.read(path), self.model.progress
-        # Where weights are written, all ranks continue from root's, and from root's optimizer and progress.
-        self.model.load_weights(self._backups.weights(metadata))
-        progress.initial_epoch, progress.seed, progress.step = (
-            metadata["epoch"],
-            metadata["seed"],
-            metadata["step"],
-        )
+        Ranks: local; root.
+        """
+        self._is_due, self._saved_at = False, self._clock()
+        self._writer.finish()
+        if self.background:
+            copied = self._snapshot.take(checkpoint)
+            self._writer.start(lambda: self._store.save(copied, self._retention))
+        else:
+            self._store.save(checkpoint, self._retention)
+
+    def wait(self) -> None:
+        """Wait for what is being written.
+
+        Raises:
+            OSError: and whatever else a write raises.
+
+        Ranks: local; root.
+        """
+        self._writer.finish()
+
+    def end(self, *, is_done: bool) -> None:
+        """End the training.
+
+        Args:
+            is_done: whether it came to its end; the checkpoints of one that was interrupted stay.
+
+        Ranks: local; root.
+        """
+        self._writer.finish()
+        if is_done and self.delete_checkpoint:
+            self._store.remove()
+
+
+def _frequency(save_freq: Literal["epoch"] | int | timedelta | str) -> tuple[float, int]:
+    """Return the seconds and the batches between two checkpoints; 0 for what does not count.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(save_freq, timedelta) or (isinstance(save_freq, str) and ":" in save_freq):
+        seconds = in_seconds(save_freq)
+        if not seconds:
+            raise ValueError(f"the time between two checkpoints is positive. Received: {save_freq!r}")
+        return seconds, 0
+    return 0.0, batches_between("save_freq", save_freq, {"epoch": 0})

@@ -23,6 +23,9 @@ class Callback:
         reads_agreed_logs: whether the ranks agree on the logs before the hooks of this callback, even where the one
             before it runs on all ranks, too: for what records values or decides by them.
         state_names: the attributes that say how far the callback has come; see `state_dict`.
+        is_resumed: whether training goes on from a checkpoint that has a state of this callback. It is known in
+            `on_train_begin`, behind which `load_state_dict` is called: what is there already, such as a file, is then
+            to be kept.
         params: ``verbose``, ``epochs``, ``steps`` and ``batch_size`` of the call of `fit`, `evaluate` or `predict`.
         model: the model that is trained.
 
@@ -51,6 +54,7 @@ class Callback:
     ranks: Ranks = "all"
     reads_agreed_logs: ClassVar[bool] = False
     state_names: ClassVar[tuple[str, ...]] = ()
+    is_resumed = False
     params: dict[str, Any] | None = None
     _model: Any = None
     _ranks_of_training: Communicator | None = None
@@ -91,6 +95,9 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned.
+
+        Called behind `on_train_begin`; and, where training goes on within an epoch, behind that one's `on_epoch_begin`
+        once more.
 
         Ranks: local, on all ranks on which the callback runs.
         """

@@ -74,6 +74,7 @@ class CallbackList(PlacedCallbacks):
         self._comm = comm if comm is None or isinstance(comm, Communicator) else Communicator.from_mpi(comm)
         self._effects = Effects(None)
         self._in_training = self._interrupted = self._before_step = False
+        self._states: dict[str, Any] = {}
         self.append(callbacks)
         if add_history and not self._has(History):
             self.append(History())
@@ -198,6 +199,43 @@ class CallbackList(PlacedCallbacks):
         if dispatch is not None:
             dispatch.batch(batch, logs)
 
+    # -- how far the callbacks have come ------------------------------------------------------------------------------
+
+    def states(self) -> dict[str, Any]:
+        """Return how far the callbacks have come, by their names: what a checkpoint holds of them.
+
+        Ranks: local; of those that run on this rank.
+        """
+        return {name: callback.state_dict() for name, callback in self._stateful()}
+
+    def expect_states(self, states: dict[str, Any]) -> None:
+        """Go on from there in the training that begins next: behind `on_train_begin`, which begins anew.
+
+        Args:
+            states: what `states` returned on root.
+
+        Ranks: local, on all ranks alike.
+        """
+        self._states = states
+
+    def load_states(self) -> None:
+        """Go on from the states that the training was told to expect.
+
+        Ranks: local, on all ranks alike, in a training; each callback where it runs.
+        """
+        with self.comm.guard():
+            for name, callback in self._stateful():
+                if name in self._states:
+                    callback.load_state_dict(self._states[name])
+
+    def _stateful(self) -> Iterator[tuple[str, Callback]]:
+        """Yield distfit's callbacks that run on this rank, each under a name that is the same on all ranks."""
+        for name, ranks, index in self._roster.named():
+            if index is not None and self.comm.is_among(ranks):
+                callback = self._placed[index].callback
+                if isinstance(callback, Callback):
+                    yield name, callback
+
     # -- the hooks ----------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -206,7 +244,10 @@ class CallbackList(PlacedCallbacks):
         self._in_training, self._interrupted = True, False
         if self.params.get("verbose"):
             self.comm.announce(self.places())
+        for name, callback in self._stateful():
+            callback.is_resumed = name in self._states
         self._phase("on_train_begin", logs=logs)
+        self.load_states()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Training has ended."""
@@ -278,6 +319,7 @@ class CallbackList(PlacedCallbacks):
             raise
         finally:
             self._before_step = self._in_training = False
+            self._states = {}
             self._read_again()
 
     # Of the batch hooks these are called once, until the callbacks' hooks are read: see `_dispatches`.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from distfit.callbacks.callback import Callback, Logs, Ranks
+from distfit.callbacks.row_file import RowFile
 
 
 class CSVLogger(Callback):
@@ -22,7 +23,8 @@ class CSVLogger(Callback):
 
     The columns are ``epoch``, from 0, and the keys of the first epoch's logs, sorted; with their ``val_`` twins where
     that epoch had no validation. What is missing is ``NA``; a key that appears later is left out, as in Keras. The file
-    is closed between rows, so that each of them is there to be read as soon as its epoch has ended.
+    is closed between rows, so that each of them is there to be read as soon as its epoch has ended. A training that
+    goes on from a checkpoint cuts the file back to what it was then, and continues it.
 
     Example:
         >>> import tempfile, pathlib
@@ -46,25 +48,30 @@ class CSVLogger(Callback):
         self.separator = separator
         self.append = append
         self._keys: list[str] | None = None
+        self._file = RowFile(filename)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
         self._keys = None
-        # What cannot be written is better known now than after the first epoch.
-        self._write([], "a" if self.append else "w")
+        self._file.begin(keep=self.append or self.is_resumed)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "size": self._file.saved_size()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._file.cut(state["size"])
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         values = logs or {}
         rows: list[list[Any]] = []
         if self._keys is None:
             self._keys = _columns(values)
-            if Path(self.filename).stat().st_size == 0:
+            if self._file.is_empty:
                 rows.append(["epoch", *self._keys])
         rows.append([epoch, *(_text(values.get(key, "NA")) for key in self._keys)])
-        self._write(rows, "a")
-
-    def _write(self, rows: list[list[Any]], mode: Literal["a", "w"]) -> None:
-        with Path(self.filename).open(mode, newline="") as file:
-            csv.writer(file, delimiter=self.separator, lineterminator="\n").writerows(rows)
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)
+        self._file.append(text.getvalue())
 
 
 def _columns(values: Logs) -> list[str]:

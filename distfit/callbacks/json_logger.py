@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from distfit.callbacks.callback import Callback, Logs, Ranks
 from distfit.callbacks.json_values import json_row
+from distfit.callbacks.row_file import RowFile
 
 
 class JSONLogger(Callback):
@@ -21,7 +21,8 @@ class JSONLogger(Callback):
     An object holds ``"epoch"``, from 0, and all keys of that epoch's logs, whichever earlier ones had. Arrays are
     lists. JSON has no NaN and no infinity: these are the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, of which
     `float` makes the number again. The file is closed between rows, so that each of them is there to be read as soon as
-    its epoch has ended.
+    its epoch has ended. A training that goes on from a checkpoint cuts the file back to what it was then, and continues
+    it.
 
     Example:
         >>> import tempfile, pathlib
@@ -41,14 +42,16 @@ class JSONLogger(Callback):
     def __init__(self, filename: str | os.PathLike[str], append: bool = False) -> None:
         self.filename = os.fspath(filename)
         self.append = append
+        self._file = RowFile(filename)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
-        # What cannot be written is better known now than after the first epoch.
-        self._write("", "a" if self.append else "w")
+        self._file.begin(keep=self.append or self.is_resumed)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"size": self._file.saved_size()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._file.cut(state["size"])
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._write(json.dumps(json_row(epoch, logs), allow_nan=False) + "\n", "a")
-
-    def _write(self, text: str, mode: Literal["a", "w"]) -> None:
-        with Path(self.filename).open(mode, encoding="utf-8") as file:
-            file.write(text)
+        self._file.append(json.dumps(json_row(epoch, logs), allow_nan=False) + "\n")

@@ -48,7 +48,7 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
     """
 
     ranks: Ranks = "root"
-    state_names = ("best", "_batches")
+    state_names = ("best", "_batches", "_last_batch")
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class TensorBoard(CountsBatches, Callback):
     """
 
     ranks: Ranks = "root"
-    state_names = ("_batches",)
+    state_names = ("_batches", "_last_batch")
 
     def __init__(
         self,

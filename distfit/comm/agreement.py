@@ -31,7 +31,7 @@ KEY, KEY_SQUARED = 4, 5  # * which layer, operation or hook; compared in the sam
 LENGTH, LENGTH_SQUARED = 6, 7  # * of the payload
 STOP = 8  # ranks that want training to end
 HAS_NEXT = 9  # ranks that have a next batch
-CHANGED = 10  # root's word on what its callbacks changed
+WORD = 10  # root's, on something that it alone decides
 IDLE_KEY = 11  # of the ranks without rows: the kind of step that they are in
 INTERRUPTED = 12  # ranks that a signal asked to save and stop
 HEADER = 13
@@ -54,7 +54,7 @@ class Agreed:
         sums: the payload, summed over the ranks; valid until the next agreement.
         stop: True if any rank wants training to end.
         has_next: how many ranks have a next batch.
-        changed: root's word on what its callbacks changed.
+        word: root's, on something that it alone decides.
         interrupted: True if a signal asked any rank to save and stop.
         riders: the sums of what ranks sent along; valid until the next agreement.
     """
@@ -64,7 +64,7 @@ class Agreed:
     sums: np.ndarray
     stop: bool
     has_next: int
-    changed: int
+    word: int
     interrupted: bool
     riders: np.ndarray
 
@@ -110,7 +110,7 @@ class Agreement:
         name: str = "",
         stop: bool = False,
         has_next: bool = False,
-        changed: int = 0,
+        word: int = 0,
         riders: Sequence[float] = (),
     ) -> Agreed:
         """Join the others in a message, and raise if one of them failed or is somewhere else.
@@ -124,7 +124,8 @@ class Agreement:
             name: of the same, for errors.
             stop: this rank wants training to end.
             has_next: this rank has a next batch.
-            changed: what callbacks changed here. Root's word holds; that of others is not sent.
+            word: on something that root alone decides, such as what its callbacks changed, or that it is to save. That
+                of others is not sent.
             riders: up to `RIDERS` numbers to be summed over all ranks, with or without rows.
 
         Raises:
@@ -142,7 +143,7 @@ class Agreement:
         now.about = at, key, name
         if self.is_strict:
             key = strict.key_here(at, key)
-        header = self._exchange(at, payload, key, stop, has_next, changed, riders)
+        header = self._exchange(at, payload, key, stop, has_next, word, riders)
         if header[FAILED]:
             self._raise_failures()
         active = header[ACTIVE]
@@ -171,7 +172,7 @@ class Agreement:
             sums,
             header[STOP] > 0,
             int(header[HAS_NEXT]),
-            int(header[CHANGED]),
+            int(header[WORD]),
             header[INTERRUPTED] > 0,
             self._riders,
         )
@@ -210,7 +211,7 @@ class Agreement:
         key: int,
         stop: bool,
         has_next: bool,
-        changed: int,
+        word: int,
         riders: Sequence[float],
         *,
         failed: bool = False,
@@ -221,7 +222,7 @@ class Agreement:
         own_key, idle_key, sent = (key, 0, length) if active else (0, key, 0)
         self._message[:HEADER] = (
             failed, active, number, number * number, own_key, own_key * own_key, sent, sent * sent,
-            stop, has_next, changed if self._transport.rank == 0 else 0, idle_key, signals.stop_requested(),
+            stop, has_next, word if self._transport.rank == 0 else 0, idle_key, signals.stop_requested(),
         )  # fmt: skip
         self._riders[:] = 0
         self._riders[: len(riders)] = riders

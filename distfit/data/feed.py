@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,12 +24,14 @@ class Feed(ABC):
     Attributes:
         steps: of one epoch, or None where that is not known beforehand.
         has_next: whether this rank sees another batch of the epoch. Ranks agree on it after each step.
+        is_seekable: whether `resume` costs nothing, however far it goes.
 
     Ranks: local throughout. `fetch` may raise on any rank; the loop tells the others.
     """
 
     steps: int | None
     has_next: bool
+    is_seekable: ClassVar[bool]
 
     @abstractmethod
     def begin(self, epoch: int, seed: int) -> None:
@@ -37,6 +40,19 @@ class Feed(ABC):
         Args:
             epoch: its number.
             seed: of the order and the augmentations. Given here, since a training that is resumed learns it late.
+        """
+
+    @abstractmethod
+    def resume(self, epoch: int, batch: int, seed: int) -> None:
+        """Go to a place within an epoch, as if the batches before it had been fetched.
+
+        Args:
+            epoch: its number.
+            batch: the number of the next global batch within it.
+            seed: as in `begin`.
+
+        Raises:
+            ValueError: if there are not that many batches.
         """
 
     @abstractmethod
@@ -60,6 +76,8 @@ class IndexedFeed(Feed):
         steps: of an epoch. Defaults to those of one pass over the data; an epoch with other ones goes on where the one
             before it ended.
     """
+
+    is_seekable = True
 
     def __init__(
         self,
@@ -90,6 +108,12 @@ class IndexedFeed(Feed):
             self._order, self._ahead = replace(self._order, seed=seed), _NOTHING
         self._next = epoch * self.steps
         self._stop = self._next + self.steps
+
+    def resume(self, epoch: int, batch: int, seed: int) -> None:
+        if batch > self.steps:
+            raise ValueError(f"an epoch has {self.steps} batches, so that none begins behind {batch} of them")
+        self.begin(epoch, seed)
+        self._next += batch
 
     def fetch(self, step: int) -> Batch:
         passed, index = divmod(self._next, self._steps_per_pass)

@@ -30,6 +30,8 @@ class StreamFeed(Feed):
         class_weight: weights by class number, or None.
     """
 
+    is_seekable = False
+
     def __init__(
         self,
         stream: Iterable[Any],
@@ -58,6 +60,24 @@ class StreamFeed(Feed):
             self._read()
         self._left = self.steps if self.steps is not None else -1
         self._settle()
+
+    def resume(self, epoch: int, batch: int, seed: int) -> None:
+        """Read the stream again, up to that place."""
+        if self.steps is not None:  # epochs go on where the one before ended
+            for earlier in range(epoch):
+                self.begin(earlier, seed)
+                self._skip(self.steps)
+        self.begin(epoch, seed)
+        self._skip(batch)
+
+    def _skip(self, batches: int) -> None:
+        for skipped in range(batches):
+            if not self.has_next:
+                raise ValueError(
+                    f"the iterable has ended after {skipped} batches of an epoch, of which {batches} were trained on"
+                    " before: it has to yield the same ones again"
+                )
+            self.fetch(0)
 
     def _read(self) -> None:
         """Read one batch ahead; None at the end of the stream."""

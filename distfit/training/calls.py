@@ -14,6 +14,7 @@ from distfit.training.feeds import Batching, check_together
 from distfit.training.fit_loop import fit as fit_loop
 from distfit.training.gather import GATHER, all_rows
 from distfit.training.predict_loop import predict as predict_loop
+from distfit.training.recovery import Recovery
 from distfit.training.start import begin
 from distfit.training.validation import Validation, read_validation
 
@@ -106,7 +107,7 @@ def fit(
             self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
         self.progress.initial_epoch = initial_epoch
-        with listed.driven():
+        with listed.driven(), Recovery(self, listed, feed, start.data, epochs) as recovery:
             fit_loop(
                 self,
                 feed,
@@ -114,6 +115,7 @@ def fit(
                 listed,
                 Validation(self, start.feeds.get("validation "), validation_inputs, validation_freq, listed),
                 partial(check_together, inputs=training, comm=self.comm),
+                recovery,
             )
         history: History = self.history
         return history

@@ -9,6 +9,7 @@ from distfit.callbacks import CallbackList
 from distfit.callbacks.dispatch.logs import AggregatedLogs, combined
 from distfit.data import Feed
 from distfit.training.feeds import check_any
+from distfit.training.recovery import Recovery
 from distfit.training.step import apply_gradients
 from distfit.utils.activity import now
 
@@ -25,6 +26,7 @@ def fit(
     callbacks: CallbackList,
     validate: Validate,
     check_next: Callable[[int], None],
+    recovery: Recovery,
 ) -> None:
     """Train for some epochs.
 
@@ -35,33 +37,43 @@ def fit(
         callbacks: what is told of it.
         validate: returns the ``val_`` values of an epoch; nothing where it is not due.
         check_next: raises if the number of ranks that see another batch makes no sense.
+        recovery: takes checkpoints, and goes on from one.
 
     Ranks: every rank, within an operation: an error on one of them, anywhere in here, joins the next small message of
         the others, whichever that is.
     """
     model.stop_training = model.interrupted = False
     model.progress.forget_gradients()
-    logs: dict[str, object] = AggregatedLogs()
+    recovery.look()
     callbacks.on_train_begin()
+    recovery.restore()
+    logs: dict[str, object] = recovery.logs
     for epoch in range(model.progress.initial_epoch, epochs):  # of which on_train_begin may have decided
         callbacks.on_epoch_begin(epoch)
-        trained = train_epoch(model, feed, epoch, callbacks, check_next)
+        trained = train_epoch(model, feed, epoch, callbacks, check_next, recovery)
         if model.interrupted:
             callbacks.on_interrupt()  # now, since validation may take longer than there is time
         logs = combined(trained, validate(epoch))
         callbacks.on_epoch_end(epoch, logs)
+        recovery.after_epoch(epoch, logs)
         if model.stop_training:
             break
     if model.interrupted:
         callbacks.on_interrupt()  # once in a training: here if a validation was interrupted
     model.finish_training()
     callbacks.on_train_end(logs)
+    recovery.end()
 
 
 def train_epoch(
-    model: Model, feed: Feed, epoch: int, callbacks: CallbackList, check_next: Callable[[int], None]
+    model: Model,
+    feed: Feed,
+    epoch: int,
+    callbacks: CallbackList,
+    check_next: Callable[[int], None],
+    recovery: Recovery,
 ) -> dict[str, object]:
-    """Train on each global batch of an epoch once.
+    """Train on each global batch of an epoch once, or on the rest of them.
 
     Returns:
         The epoch's metrics, over all rows of all ranks.
@@ -71,22 +83,22 @@ def train_epoch(
     progress, comm = model.progress, model.comm
     progress.hooks_came_before = callbacks.has_hook("on_train_batch_begin")
     progress.logs_are_read = callbacks.has_hook("on_train_batch_end") or model.has_own_train_step
-    model.reset_metrics()
-    feed.begin(epoch, progress.seed)
+    batch, logs = recovery.begin_epoch(epoch)
     progress.has_next = comm.reach("the start of an epoch", has_next=feed.has_next).has_next
-    check_any(progress.has_next)
-    logs: dict[str, object] = {}
-    batch = 0
+    check_any(batch + progress.has_next)
     while progress.has_next:
         callbacks.on_train_batch_begin(batch)
         for _ in range(model.steps_per_execution):
+            recovery.before_step()
             logs = fetch_and_train(model, feed)
             check_next(progress.has_next)
             batch += 1
             if not progress.has_next:
                 break
         callbacks.on_train_batch_end(batch - 1, logs)
-        if model.stop_training:
+        recovery.after_batch(epoch, batch, logs)
+        # One that is interrupted goes on with whole updates: it makes them all.
+        if model.stop_training and not (model.interrupted and progress.accumulated):
             break
     if progress.accumulated:  # equal on all ranks, and so is whether they meet here
         comm.reach("the rest of the accumulated gradients")

@@ -20,6 +20,8 @@ class Progress:
         hooks_came_before: whether something of the user's runs before a step, and may have decided something on some
             ranks: it then rides in the step's message.
         logs_are_read: whether something of the user's reads the logs of a step.
+        asks_to_save: on root, whether a checkpoint is due behind the next step.
+        is_to_save: whether root has said so in a step, since the last checkpoint; on all ranks.
         fetched: the batch that `fit` has fetched for the step under way, or None.
         torn: True while the weights change, and after an error in that.
     """
@@ -32,6 +34,8 @@ class Progress:
     has_next: int = 0
     hooks_came_before: bool = True
     logs_are_read: bool = True
+    asks_to_save: bool = False
+    is_to_save: bool = False
     fetched: Batch | None = None
     torn: bool = False
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from distfit.checkpoint import read_arrays, write_arrays
+from distfit.engines import Variable
 from distfit.errors import ModelTorn
 from distfit.training.config import config_of
 
@@ -155,17 +156,34 @@ def _load(model: Model, filepath: str, *, skip: bool) -> None:
     """Check all that is to be written before the first of it is."""
     arrays, metadata = read_arrays(filepath)
     variables = model.engine.variables
+    if not skip:
+        check_fit(variables, arrays, filepath)
+    _restore_optimizer(model, arrays, metadata, filepath)
+    for variable in variables:
+        if variable.name in arrays and arrays[variable.name].shape == variable.value.shape:
+            variable.assign(arrays[variable.name])
+
+
+def check_fit(variables: Sequence[Variable], arrays: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise unless there is an array of the right shape for each weight of a model.
+
+    Args:
+        variables: the model's.
+        arrays: what was saved, by name.
+        where: in which file.
+
+    Raises:
+        ValueError: naming each weight that does not fit.
+
+    Ranks: local.
+    """
     misfits = [
         f"{v.name}: the model has {v.value.shape}, the file {arrays[v.name].shape if v.name in arrays else 'nothing'}"
         for v in variables
         if v.name not in arrays or arrays[v.name].shape != v.value.shape
     ]
-    if misfits and not skip:
-        raise ValueError(f"the weights in {filepath} do not fit the model:\n    " + "\n    ".join(misfits))
-    _restore_optimizer(model, arrays, metadata, filepath)
-    for variable in variables:
-        if variable.name in arrays and arrays[variable.name].shape == variable.value.shape:
-            variable.assign(arrays[variable.name])
+    if misfits:
+        raise ValueError(f"the weights in {where} do not fit the model:\n    " + "\n    ".join(misfits))
 
 
 def _restore_optimizer(

@@ -10,6 +10,9 @@ from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import CAPACITY, Communicator
 from distfit.metrics import Metric, State
 
+Saved = dict[str, Any]
+"""What metrics have seen of an epoch, as a checkpoint holds it: arrays, by the metric's name and its field's."""
+
 LOSS, WEIGHT = 0, 1
 _HEAD = 2  # the sum of the loss over rows, and the number of its values
 
@@ -93,8 +96,12 @@ class Scores:
 
         Ranks: every rank; one small message, and one reduction for each field of such a metric; nothing without any.
         """
+        self._late_states = self._brought_together(comm)
+
+    def _brought_together(self, comm: Communicator) -> list[State]:
+        """Return the states that no step carried, over all ranks."""
         if not self._late:
-            return
+            return []
         states = [
             {name: np.array(state[name], np.float64, ndmin=1) for name in metric.fields}
             for (metric, _), state in zip(self._late, self._late_states, strict=True)
@@ -103,10 +110,45 @@ class Scores:
         for (metric, _), state in zip(self._late, states, strict=True):
             for name, field in metric.fields.items():
                 comm.transport.all_reduce(state[name], field.reduction)
-        self._late_states = [
+        return [
             {name: state[name].reshape(field.shape) for name, field in metric.fields.items()}
             for (metric, _), state in zip(self._late, states, strict=True)
         ]
+
+    def saved(self, comm: Communicator) -> Saved:
+        """Return what has been seen of the epoch so far, over all ranks.
+
+        Ranks: every rank; as `finish`.
+        """
+        late = zip(self._late, self._brought_together(comm), strict=True)
+        return {"sums": self._sums.copy(), "late": {metric.name: dict(state) for (metric, _), state in late}}
+
+    def restore(self, saved: Saved, *, is_root: bool) -> None:
+        """Go on from what `saved` returned, on however many ranks.
+
+        Args:
+            saved: what has been seen of the epoch.
+            is_root: whether this rank is root, to which fall the states that no step carries: ranks merge these at the
+                epoch's end, each row once.
+
+        Raises:
+            ValueError: if it is that of other metrics. Nothing is changed then.
+
+        Ranks: local, on all ranks alike.
+        """
+        names = [metric.name for metric, _ in self._late]
+        if saved["sums"].shape != (self.length,) or list(saved["late"]) != names:
+            raise ValueError(
+                "the metrics are not those of the checkpoint, which lies within an epoch: compile the model with the"
+                " same ones"
+            )
+        self.reset()
+        self._sums[:] = saved["sums"]
+        if is_root:
+            self._late_states = [
+                {name: np.asarray(saved["late"][metric.name][name]) for name in metric.fields}
+                for metric, _ in self._late
+            ]
 
     def logs(self) -> AggregatedLogs:
         """Return the values so far as batch hooks see them: of the metrics that steps carry."""

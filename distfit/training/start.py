@@ -22,10 +22,12 @@ class Start:
     Attributes:
         feeds: the global batches of each data set, by its name.
         verbose: how much is shown, on all ranks what root was told: 0, 1 or 2.
+        data: describes the first data set and its batches, as text by name.
     """
 
     feeds: dict[str, Feed]
     verbose: int
+    data: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Description:
 
     Attributes:
         same: by name, what has to be equal on all ranks.
+        arrays: the same of each data set's arrays, by its name and theirs.
         rows: how many rows this rank's data have, by name of the data set.
         stale: whether this rank's weights may differ from root's.
         torn: whether an update failed half-way here.
@@ -41,10 +44,18 @@ class Description:
     """
 
     same: dict[str, str]
+    arrays: dict[str, dict[str, str]]
     rows: dict[str, int]
     stale: bool
     torn: bool
     verbose: int
+
+    def texts(self) -> dict[str, str]:
+        """Return all that has to be equal."""
+        arrays = {
+            f"{name}{array}": text for name, texts in self.arrays.items() for array, text in texts.items()
+        }
+        return {**self.same, **arrays}
 
 
 def begin(
@@ -88,7 +99,22 @@ def begin(
         name: make_feed(inputs, [one.rows.get(name, 0) for one in described], batching, comm)
         for name, (inputs, batching) in present.items()
     }
-    return Start(feeds, described[0].verbose)
+    name, (inputs, batching) = next(iter(present.items()))
+    return Start(feeds, described[0].verbose, _describe_data(name, inputs, batching, described))
+
+
+def _describe_data(
+    name: str, inputs: Inputs, batching: Batching, described: list[Description]
+) -> dict[str, str]:
+    """Return what a training depends on besides the model, by which a later one knows whether it may go on with it."""
+    text = {"batch_size and steps": repr(batching), "class_weight": repr(inputs.class_weight)}
+    if inputs.source is None:
+        return {
+            **text,
+            "iterable": f"one of each of {len(described)} ranks" if inputs.local else "one for all ranks",
+        }
+    rows = [one.rows[name] for one in described]
+    return {**text, "rows": str(sum(rows) if inputs.local else rows[0]), **described[0].arrays[name]}
 
 
 def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object], verbose: int) -> Description:
@@ -104,14 +130,13 @@ def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object],
     """
     same = {"the model": model.engine.describe()}
     same.update({name: repr(value) for name, value in settings.items()})
-    rows = {}
+    rows, arrays = {}, {}
     for name, inputs in data.items():
         if inputs.source is None:
             continue
         rows[name] = len(inputs.source)
-        for array, text in inputs.source.describe(sample=not inputs.local).items():
-            same[f"{name}{array}"] = text
-    return Description(same, rows, model.shared_state.stale, model.progress.torn, verbose)
+        arrays[name] = inputs.source.describe(sample=not inputs.local)
+    return Description(same, arrays, rows, model.shared_state.stale, model.progress.torn, verbose)
 
 
 def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[Description]:
@@ -142,8 +167,9 @@ def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[
 
 def _compare(root: Description, other: Description, rank: int) -> None:
     """Raise if another rank brings something else than root. Every rank compares all, and so raises the same."""
-    for name in {**root.same, **other.same}:
-        here, there = root.same.get(name, "missing"), other.same.get(name, "missing")
+    of_root, of_other = root.texts(), other.texts()
+    for name in {**of_root, **of_other}:
+        here, there = of_root.get(name, "missing"), of_other.get(name, "missing")
         if here != there:
             raise DataMismatch(
                 f"ranks differ in {name}:\n    rank 0 has {_short(here)}\n    rank {rank} has {_short(there)}\nAll"

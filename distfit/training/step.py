@@ -60,8 +60,15 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
         return measured(model, scores, batch, evaluated)
 
     agreed = agree_on_step(
-        model, comm, batch, measure, TRAINING, hooks_came_before=progress.hooks_came_before
+        model,
+        comm,
+        batch,
+        measure,
+        TRAINING,
+        hooks_came_before=progress.hooks_came_before,
+        word=progress.asks_to_save,
     )
+    progress.is_to_save |= bool(agreed.word)
     if agreed.interrupted:
         model.stop_training = model.interrupted = True
         signals.heed_stop()
@@ -110,6 +117,7 @@ def agree_on_step(
     kind: Kind,
     *,
     hooks_came_before: bool = False,
+    word: int = 0,
 ) -> Agreed:
     """Do this rank's part of a step, and agree on it, and on whether to stop.
 
@@ -123,6 +131,7 @@ def agree_on_step(
         measure: computes what they contribute.
         kind: of the step.
         hooks_came_before: whether callbacks ran before it; equal on all ranks.
+        word: root's, for all ranks.
 
     Ranks: every rank of `comm`.
     """
@@ -138,6 +147,7 @@ def agree_on_step(
             name=kind.name,
             has_next=batch.has_next,
             stop=getattr(model, kind.stop_flag),
+            word=word,
             riders=riders,
         )
     else:
@@ -148,6 +158,7 @@ def agree_on_step(
                 name=kind.name,
                 has_next=batch.has_next,
                 stop=getattr(model, kind.stop_flag),
+                word=word,
                 riders=riders,
             )
             if agreed.phase is Phase.FORWARD_SUMS:

@@ -1,7 +1,8 @@
 """A training that is interrupted, and started again."""
 
 import itertools
-import json
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,21 @@ import numpy as np
 import pytest
 from support.small import line, regression
 
-from distfit import Sequential, layers, utils
-from distfit.callbacks import BackupAndRestore, Callback, LambdaCallback, TimeLimit
+from distfit import Sequential, layers, metrics, optimizers, utils
+from distfit.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    JSONLogger,
+    LambdaCallback,
+    LearningRateScheduler,
+    ReduceLROnPlateau,
+    TimeLimit,
+)
+from distfit.checkpoint import Store, load
 from distfit.comm import Communicator
+from distfit.errors import DataMismatch
 
 X, Y = line(10)
 
@@ -50,9 +63,19 @@ def interrupted(model: Sequential, *callbacks: Any, **options: Any) -> None:
         fit(model, *callbacks, **options)
 
 
-def metadata(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "training_metadata.json").read_text())
-    return content
+def places(folder: Path) -> list[tuple[int, int, int]]:
+    """Return the epoch, the batch and the step of each checkpoint, the last one first."""
+    states = [load(path).state for path in Store(folder).paths()]
+    return [(state["epoch"], state["batch"], state["step"]) for state in states]
+
+
+def assert_same(one: Sequential, other: Sequential) -> None:
+    assert one.history.epoch == other.history.epoch
+    assert one.history.history == other.history.history
+    assert one.optimizer.iterations == other.optimizer.iterations
+    assert one.progress.step == other.progress.step
+    for weight, expected in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.fixture
@@ -60,17 +83,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "backup"
 
 
-def test_it_goes_on_as_if_it_had_never_stopped(folder: Path) -> None:
+@pytest.mark.parametrize("background", [True, False])
+@pytest.mark.parametrize(
+    ("save_freq", "batches"), [("epoch", 8), ("epoch", 6), (1, 7), (1, 9), (2, 5), (3, 4), (5, 11)]
+)
+def test_it_goes_on_as_if_it_had_never_stopped(
+    folder: Path, save_freq: Any, batches: int, background: bool
+) -> None:
     through = fit(model_with_state())
-    interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_batches=8))
-    again = fit(model_with_state(), BackupAndRestore(folder))
-    assert again.history.epoch == [2, 3]
-    for key, values in through.history.history.items():
-        assert again.history.history[key] == values[2:]
-    for weight, expected in zip(again.get_weights(), through.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, expected)
-    assert again.optimizer.iterations == 12
-    assert again.progress.step == 12
+    saving = {"save_freq": save_freq, "background": background}
+    interrupted(model_with_state(), BackupAndRestore(folder, **saving), Interrupt(after_batches=batches))
+    assert_same(fit(model_with_state(), BackupAndRestore(folder, **saving)), through)
+    assert not folder.exists()
+
+
+def test_it_is_interrupted_again_and_again(folder: Path) -> None:
+    through = fit(model_with_state())
+    for _ in range(5):
+        interrupted(model_with_state(), BackupAndRestore(folder, 1), Interrupt(after_batches=3))
+    assert_same(fit(model_with_state(), BackupAndRestore(folder, 1)), through)
 
 
 def test_the_seed_of_what_is_random_comes_back(folder: Path) -> None:
@@ -90,48 +121,64 @@ def test_a_learning_rate_that_was_changed_comes_back(folder: Path) -> None:
     first = model_with_state()
     interrupted(first, LambdaCallback(on_epoch_end=halve), BackupAndRestore(folder), Interrupt(after_epoch=1))
     again = fit(model_with_state(), BackupAndRestore(folder))
-    assert again.optimizer.learning_rate == pytest.approx(0.001 / 4)
-
-
-def test_what_is_written(folder: Path) -> None:
-    interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_epoch=1))
-    assert metadata(folder) == {
-        "epoch": 2,
-        "batch": 0,
-        "seed": 7,
-        "step": 6,
-        "weights": "000000006.backup.weights.safetensors",
-    }
-    assert {path.name for path in folder.iterdir()} == {
-        "training_metadata.json",
-        "000000006.backup.weights.safetensors",
-    }
+    # After the first epoch it was saved, the second one is trained again, and nobody halves the rate there.
+    assert again.optimizer.learning_rate == pytest.approx(0.001 / 2)
 
 
 @pytest.mark.parametrize(
-    ("save_freq", "epoch", "batch", "step", "updates"), [(2, 1, 1, 4, 13), (3, 0, 3, 3, 15), (5, 1, 2, 5, 14)]
+    ("save_freq", "expected"),
+    [("epoch", (1, 0, 3)), (2, (1, 1, 4)), (3, (0, 3, 3)), (5, (1, 2, 5)), (1, (1, 2, 5))],
 )
-def test_a_number_of_batches(
-    folder: Path, save_freq: int, epoch: int, batch: int, step: int, updates: int
-) -> None:
-    """It goes on at the start of the epoch, with the weights of the backup; epochs and updates are Keras 3.15.1's."""
-    interrupted(model_with_state(), BackupAndRestore(folder, save_freq), Interrupt(after_batches=5))
-    found = metadata(folder)
-    assert (found["epoch"], found["batch"], found["step"]) == (epoch, batch, step)
-    again = fit(model_with_state(), BackupAndRestore(folder, save_freq))
-    assert again.history.epoch == list(range(epoch, 4))
-    assert again.optimizer.iterations == updates
+def test_the_place_that_is_written(folder: Path, save_freq: Any, expected: tuple[int, int, int]) -> None:
+    """Of epochs with three batches the second one is interrupted behind its second batch."""
+
+    class Late(Interrupt):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if self.left == 0:
+                raise Interrupted
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.left -= 1
+
+    saving = BackupAndRestore(folder, save_freq, background=False)
+    interrupted(model_with_state(), saving, Late(after_batches=5))
+    assert places(folder) == [expected]
 
 
 def test_several_batches_at_a_time(folder: Path) -> None:
-    steps: list[int] = []
+    written: list[int] = []
 
     class Note(BackupAndRestore):
-        def _save(self, epoch: int, batch: int) -> None:
-            steps.append(self.model.progress.step)
+        def save(self, checkpoint: Any) -> None:
+            super().save(checkpoint)
+            written.append(checkpoint.state["step"])
 
-    fit(model_with_state(steps_per_execution=2), Note(folder, save_freq=2), epochs=2)
-    assert steps == [2, 5, 6]  # the hook is called behind batches 2, 3, 5 and 6
+    fit(model_with_state(steps_per_execution=2), Note(folder, save_freq=2, background=False), epochs=2)
+    assert written == [2, 5, 6]  # it may be saved behind batches 2, 3, 5 and 6
+
+
+def test_accumulated_gradients_are_no_place_to_go_on_from(folder: Path) -> None:
+    def model() -> Sequential:
+        return regression(Communicator.alone(), optimizer=optimizers.Adam(gradient_accumulation_steps=2))
+
+    through = fit(model())
+    saving = {"save_freq": 1, "background": False}
+    interrupted(model(), BackupAndRestore(folder, **saving), Interrupt(after_batches=5))
+    assert places(folder) == [(1, 0, 3)]  # the third batch of an epoch makes an update of its own
+    assert_same(fit(model(), BackupAndRestore(folder, **saving)), through)
+
+
+def test_every_so_many_seconds(folder: Path) -> None:
+    ticks = itertools.count()  # a second passes at each look: at the start, with each batch, and at each save
+    saving = BackupAndRestore(
+        folder,
+        timedelta(seconds=3),
+        background=False,
+        clock=lambda: float(next(ticks)),
+        double_checkpoint=True,
+    )
+    interrupted(model_with_state(), saving, Interrupt(after_batches=9))
+    assert [step for _, _, step in places(folder)] == [6, 3]
 
 
 @pytest.mark.parametrize("delete", [True, False])
@@ -142,8 +189,30 @@ def test_at_the_end_of_training_it_is_removed(folder: Path, delete: bool) -> Non
 
 def test_what_is_left_at_the_end_counts_for_the_next_fit(folder: Path) -> None:
     fit(model_with_state(), BackupAndRestore(folder, delete_checkpoint=False), epochs=2)
-    assert fit(model_with_state(), BackupAndRestore(folder), epochs=3).history.epoch == [2]
-    assert fit(model_with_state(), BackupAndRestore(folder), epochs=3).history.epoch == [0, 1, 2]
+    through = fit(model_with_state(), epochs=3)
+    assert_same(fit(model_with_state(), BackupAndRestore(folder), epochs=3), through)
+
+
+def test_a_training_that_was_done_has_nothing_left_to_do(folder: Path) -> None:
+    saving = {"delete_checkpoint": False}
+    first = fit(model_with_state(), BackupAndRestore(folder, **saving), epochs=2)
+    assert_same(fit(model_with_state(), BackupAndRestore(folder, **saving), epochs=2), first)
+
+
+def test_a_training_that_a_callback_had_stopped_stays_stopped(folder: Path) -> None:
+    def stop(epoch: int, logs: Any) -> None:
+        model.stop_training = epoch == 1
+
+    saving, ended = {"delete_checkpoint": False}, []
+    model = model_with_state()
+    fit(model, LambdaCallback(on_epoch_end=stop), BackupAndRestore(folder, **saving))
+    again = fit(
+        model_with_state(),
+        LambdaCallback(on_train_end=ended.append),
+        BackupAndRestore(folder, **saving),
+    )
+    assert_same(again, model)
+    assert ended == [{key: values[-1] for key, values in model.history.history.items()}]
 
 
 def test_a_later_fit_without_it_begins_at_its_own_epoch(folder: Path) -> None:
@@ -151,22 +220,97 @@ def test_a_later_fit_without_it_begins_at_its_own_epoch(folder: Path) -> None:
     model = model_with_state()
     interrupted(model, BackupAndRestore(folder), Interrupt(after_epoch=1))
     fit(model, BackupAndRestore(folder))
-    assert model.history.epoch == [2, 3]
+    assert model.history.epoch == [0, 1, 2, 3]
     fit(model)
     assert model.history.epoch == [0, 1, 2, 3]
 
 
-def test_the_next_job_goes_on_where_time_was_over(folder: Path) -> None:
-    ticks = itertools.count(step=10_000)  # so that the seconds since the program began play no part
-    limit = TimeLimit(100_000, grace=30_000, check="epoch", clock=lambda: float(next(ticks)))
-    through = fit(model_with_state(), epochs=12)
-    first = fit(model_with_state(), limit, BackupAndRestore(folder, delete_checkpoint=False), epochs=12)
-    ended = first.history.epoch[-1]
-    assert 0 < ended < 11
-    again = fit(model_with_state(), BackupAndRestore(folder), epochs=12)
-    assert again.history.epoch == list(range(ended + 1, 12))
-    for weight, expected in zip(again.get_weights(), through.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, expected)
+@pytest.mark.parametrize("check", ["epoch", "batch"])
+@pytest.mark.parametrize("accumulation", [None, 2])
+def test_the_next_job_goes_on_where_time_was_over(folder: Path, check: Any, accumulation: int | None) -> None:
+    def model() -> Sequential:
+        return regression(
+            Communicator.alone(), optimizer=optimizers.Adam(gradient_accumulation_steps=accumulation)
+        )
+
+    through, jobs = fit(model(), epochs=12), 0
+    for _ in range(30):
+        ticks = itertools.count(step=10_000)  # so that the seconds since the program began play no part
+        limit = TimeLimit(100_000, grace=30_000, check=check, clock=lambda ticks=ticks: float(next(ticks)))
+        again = fit(model(), limit, BackupAndRestore(folder), epochs=12)
+        jobs += 1
+        if not again.interrupted:
+            break
+    assert jobs > 2
+    assert_same(again, through)
+
+
+def test_callbacks_are_where_they_were(folder: Path, tmp_path: Path) -> None:
+    """Whichever stand before it and whichever behind; a file is cut back, and continued."""
+
+    class Count(Callback):
+        """A user's own: numbers, and an array."""
+
+        def __init__(self) -> None:
+            self.batches, self.sums = 0, np.zeros(2)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.batches += 1
+            self.sums += logs["loss"]
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"batches": self.batches, "sums": self.sums.copy()}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.batches, self.sums = state["batches"], state["sums"]
+
+    def train(name: str, *more: Callback, backup: BackupAndRestore | None) -> tuple[Any, ...]:
+        counts = Count(), Count()
+        stopping = EarlyStopping("loss", min_delta=0.001, patience=3)
+        plateau = ReduceLROnPlateau("loss", factor=0.5, patience=1, cooldown=1, min_delta=0.001)
+        files = CSVLogger(tmp_path / f"{name}.csv"), JSONLogger(tmp_path / f"{name}.jsonl")
+        schedule = LearningRateScheduler(lambda epoch, rate: rate * 0.9)
+        listed = [counts[0], stopping, schedule, files[0], backup, files[1], plateau, counts[1], *more]
+        model = model_with_state()
+        try:
+            fit(model, *filter(None, listed), epochs=30, validation_split=0.2)
+        except Interrupted:
+            return ()
+        states = [one.state_dict() for one in (*counts, stopping, plateau)]
+        texts = [(tmp_path / f"{name}.{ending}").read_text() for ending in ("csv", "jsonl")]
+        return model, states, texts
+
+    through, states, texts = train("through", backup=None)
+    assert 8 < len(through.history.epoch) < 30
+    for batches in (1, 2, 3, 4, 5, 1, 4, 2):
+        assert not train("again", Interrupt(after_batches=batches), backup=BackupAndRestore(folder, 2))
+    again, states_again, texts_again = train("again", backup=BackupAndRestore(folder, 2))
+    assert_same(again, through)
+    assert texts_again == texts
+    for state, expected in zip(states_again, states, strict=True):
+        np.testing.assert_equal(state, expected)
+
+
+def test_the_metrics_of_the_epoch_so_far(folder: Path) -> None:
+    """Those that ride in the steps' messages, and one that does not."""
+
+    def model() -> Sequential:
+        return model_with_state(metrics=["mae", Largest()])
+
+    class Largest(metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__("largest", direction="min")
+            self.fields = {"error": metrics.Field((), "max")}
+
+        def measure(self, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+            return {"error": np.abs(y_true - y_pred).max()}
+
+        def compute(self, state: dict[str, Any]) -> float:
+            return float(state["error"])
+
+    through = fit(model())
+    interrupted(model(), BackupAndRestore(folder, 1), Interrupt(after_batches=6))
+    assert_same(fit(model(), BackupAndRestore(folder, 1)), through)
 
 
 def test_the_users_files_in_the_folder_stay(folder: Path) -> None:
@@ -177,42 +321,98 @@ def test_the_users_files_in_the_folder_stay(folder: Path) -> None:
 
 
 def damage(folder: Path, what: str) -> None:
-    if what == "metadata":
-        (folder / "training_metadata.json").write_text("{")
-    elif what == "weights":
-        (folder / metadata(folder)["weights"]).write_bytes(b"\x10" * 40)
-    else:
-        (folder / metadata(folder)["weights"]).unlink()
+    path = Store(folder).paths()[0] / what
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
-@pytest.mark.parametrize("what", ["metadata", "weights", "missing weights"])
-def test_the_one_before_takes_the_place_of_one_that_cannot_be_read(folder: Path, what: str) -> None:
+FILES = ["weights.safetensors", "optimizer.safetensors", "state.json", "SHA256SUMS"]
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_the_one_before_takes_the_place_of_one_that_is_damaged(folder: Path, what: str) -> None:
+    through = fit(model_with_state())
     saving = {"double_checkpoint": True}
-    interrupted(model_with_state(), BackupAndRestore(folder, **saving), Interrupt(after_epoch=2))
+    interrupted(model_with_state(), BackupAndRestore(folder, **saving), Interrupt(after_batches=10))
+    for _ in range(2):
+        damage(folder, what)
+        with pytest.warns(UserWarning, match="checkpoint-"):
+            interrupted(model_with_state(), BackupAndRestore(folder, **saving), Interrupt(after_batches=5))
     damage(folder, what)
-    model = model_with_state()
-    with pytest.warns(UserWarning, match="the backup before the last one is restored, since"):
-        interrupted(model, BackupAndRestore(folder, **saving), Interrupt(after_epoch=2))
-    assert model.progress.step == 9
-    damage(folder, what)
-    with pytest.warns(UserWarning, match="the backup before the last one is restored, since"):
-        assert fit(model_with_state(), BackupAndRestore(folder, **saving)).history.epoch == [2, 3]
+    with pytest.warns(UserWarning, match="checkpoint-"):
+        again = fit(model_with_state(), BackupAndRestore(folder, **saving))
+    assert_same(again, through)
 
 
-@pytest.mark.parametrize("what", ["metadata", "weights", "missing weights"])
+@pytest.mark.filterwarnings("ignore:.*checkpoint-")
+@pytest.mark.parametrize("what", FILES)
 def test_without_one_before_it_is_an_error(folder: Path, what: str) -> None:
     interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_epoch=2))
     damage(folder, what)
-    with pytest.raises((ValueError, OSError), match=r"training_metadata\.json|safetensors"):
+    with pytest.raises(ValueError, match=r"none of the 1 checkpoints in .* can be read\. Remove them"):
         fit(model_with_state(), BackupAndRestore(folder))
+    assert len(Store(folder).paths()) == 1
 
 
-def test_a_backup_of_another_model_is_an_error(folder: Path) -> None:
-    interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_epoch=0))
+def test_a_checkpoint_of_another_model_is_an_error(folder: Path) -> None:
+    interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_epoch=1))
     wider = Sequential([layers.Dense(5, input_shape=(2,)), layers.Dense(1)], comm=Communicator.alone())
     wider.compile(optimizer="adam", loss="mse")
-    with pytest.raises(ValueError, match="do not fit the model"):
+    with pytest.raises(
+        ValueError, match=r"do not fit the model:\n    dense.*/kernel: the model has \(2, 5\)"
+    ):
         fit(wider, BackupAndRestore(folder))
+
+
+@pytest.mark.parametrize("what", ["rows", "contents", "batch size"])
+def test_other_data_than_the_checkpoints_is_an_error(folder: Path, what: str) -> None:
+    interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_epoch=1))
+    x = {"rows": X[:8], "contents": X + 1, "batch size": X}[what]
+    with pytest.raises(
+        DataMismatch, match=r"goes on from a checkpoint, but with other data: [\s\S]*Give fit the same"
+    ):
+        model_with_state().fit(
+            x,
+            Y[: len(x)],
+            batch_size=5 if what == "batch size" else 4,
+            verbose=0,
+            callbacks=[BackupAndRestore(folder)],
+        )
+
+
+def test_another_number_of_epochs_is_none(folder: Path) -> None:
+    interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_epoch=1))
+    assert_same(
+        fit(model_with_state(), BackupAndRestore(folder), epochs=6), fit(model_with_state(), epochs=6)
+    )
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+@pytest.mark.parametrize("after", [3, 4, 5])
+def test_an_iterable_is_read_again_to_its_place_or_refused(
+    folder: Path, steps: int | None, after: int
+) -> None:
+    class Batches:
+        def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            return ((X[start : start + 4], Y[start : start + 4]) for start in (0, 4, 6))
+
+    def train(model: Sequential, *callbacks: Callback) -> Sequential:
+        model.fit(Batches(), epochs=4, steps_per_epoch=steps, verbose=0, callbacks=list(callbacks))
+        return model
+
+    through = train(model_with_state())
+    with pytest.raises(Interrupted):
+        train(model_with_state(), BackupAndRestore(folder, 1), Interrupt(after_batches=after))
+    if places(folder)[0][1] or steps:
+        with pytest.raises(ValueError, match=r"BackupAndRestore\(iterables='replay'\)"):
+            train(model_with_state(), BackupAndRestore(folder, 1, iterables="refuse"))
+    assert_same(train(model_with_state(), BackupAndRestore(folder, 1)), through)
+
+
+def test_two_of_them_are_an_error(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"a training has one BackupAndRestore\. Received: 2"):
+        fit(model_with_state(), BackupAndRestore(folder), BackupAndRestore(folder))
 
 
 def test_a_model_whose_loss_has_no_form_on_disk_is_backed_up(folder: Path) -> None:
@@ -220,7 +420,8 @@ def test_a_model_whose_loss_has_no_form_on_disk_is_backed_up(folder: Path) -> No
         return ((y_pred - y) ** 2)[:, 0], 2 * (y_pred - y)
 
     interrupted(model_with_state(loss=loss), BackupAndRestore(folder), Interrupt(after_epoch=1))
-    assert fit(model_with_state(loss=loss), BackupAndRestore(folder)).history.epoch == [2, 3]
+    again = fit(model_with_state(loss=loss), BackupAndRestore(folder))
+    assert_same(again, fit(model_with_state(loss=loss)))
 
 
 def test_a_model_without_weights_before_its_first_batch_is_an_error(folder: Path) -> None:

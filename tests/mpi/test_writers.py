@@ -14,7 +14,7 @@ from support.equivalence import floatx
 from support.small import line, regression
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distfit import RemoteError, Sequential, layers, optimizers, utils
+from distfit import RemoteError, Sequential, layers, metrics, optimizers, utils
 from distfit.callbacks import (
     BackupAndRestore,
     Callback,
@@ -194,6 +194,20 @@ class Interrupt(Callback):
             raise PowerCut
 
 
+class Largest(metrics.Metric):
+    """One whose state stays on each rank until the end of an epoch."""
+
+    def __init__(self) -> None:
+        super().__init__("largest", direction="min")
+        self.fields = {"error": metrics.Field((), "max")}
+
+    def measure(self, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+        return {"error": np.abs(y_true - y_pred).max()}
+
+    def compute(self, state: dict[str, Any]) -> float:
+        return float(state["error"])
+
+
 def net(comm: Communicator, *, seed: int = 3) -> Sequential:
     """Return a model with all kinds of state; its first weights follow from the seed, and those of a run from root."""
     utils.set_random_seed(seed)
@@ -206,7 +220,7 @@ def net(comm: Communicator, *, seed: int = 3) -> Sequential:
         ],
         comm=comm,
     )
-    model.compile(optimizer=optimizers.Adam(0.01), loss="mse", metrics=["mae"])
+    model.compile(optimizer=optimizers.Adam(0.01), loss="mse", metrics=["mae", Largest()])
     return model
 
 
@@ -219,8 +233,11 @@ def exact() -> Iterator[None]:
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("before", [1, 2, 3])
-def test_a_training_goes_on_as_if_it_had_never_stopped(comm: Communicator, folder: Path, before: int) -> None:
-    """At another number of ranks, too."""
+@pytest.mark.parametrize("save_freq", ["epoch", 1, 2])
+def test_a_training_goes_on_as_if_it_had_never_stopped(
+    comm: Communicator, folder: Path, before: int, save_freq: Any
+) -> None:
+    """At another number of ranks, too, and within an epoch."""
     through = net(Communicator.alone())
     expected = through.fit(X, Y, epochs=5, **OPTIONS).history
     part = comm.split(0 if comm.rank < min(before, comm.size) else None)
@@ -228,15 +245,15 @@ def test_a_training_goes_on_as_if_it_had_never_stopped(comm: Communicator, folde
         with pytest.raises(PowerCut):
             net(part).fit(
                 X, Y, epochs=5, **OPTIONS,
-                callbacks=[BackupAndRestore("out"), Interrupt(part.size - 1, 3, 1)],
+                callbacks=[BackupAndRestore("out", save_freq), Interrupt(part.size - 1, 3, 1)],
             )  # fmt: skip
         part.close()
     again = net(comm, seed=99)  # the order of the rows, too, is that of the training that goes on
-    history = again.fit(X, Y, epochs=5, callbacks=[BackupAndRestore("out")], **OPTIONS)
-    assert history.epoch == [3, 4]
+    history = again.fit(X, Y, epochs=5, callbacks=[BackupAndRestore("out", save_freq)], **OPTIONS)
+    assert history.epoch == list(range(5))
     assert history.history.keys() == expected.keys()
     for key, values in expected.items():
-        np.testing.assert_allclose(history.history[key], values[3:], rtol=1e-8, err_msg=key)
+        np.testing.assert_allclose(history.history[key], values, rtol=1e-8, err_msg=key)
     for weights in comm.all_gather_object(again.get_weights()):
         for weight, other in zip(weights, through.get_weights(), strict=True):
             np.testing.assert_allclose(weight, other, rtol=0, atol=1e-8)

@@ -115,14 +115,14 @@ class Effects:
             np.array([wrote, *changes.offer(comm)]),
             key=key_of(hook),
             name=hook,
-            changed=changes.are_new,
+            word=changes.are_new,
             riders=decisions.offer(comm, self._common),
         )
         (ranks_that_wrote, *of_logs), riders = agreed.sums.tolist(), agreed.riders.tolist()
         # These transfers were announced to all ranks, and none of them can fail on one alone.
         if ranks_that_wrote:
             shared.broadcast(comm)
-        are_sent = changes.are_sent(of_logs, root_has_new=bool(agreed.changed))
+        are_sent = changes.are_sent(of_logs, root_has_new=bool(agreed.word))
         received = comm.transport.broadcast_bytes(packed) if are_sent else b""
         # From here on code may fail on one rank, which the next agreement tells.
         decisions.settle(comm, riders, f"behind {hook}")

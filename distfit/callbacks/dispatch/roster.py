@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,6 +83,17 @@ class Roster:
         for member, _ in self._members:
             by_place.setdefault(_PLACES[member.ranks], []).append(member.name)
         return "; ".join(f"{', '.join(names)} {place}" for place, names in by_place.items())
+
+    def named(self) -> Iterator[tuple[str, Ranks, int | None]]:
+        """Yield a name for each callback, where it runs, and its place in this rank's list; None if it is not there.
+
+        The name is that of its class, with a number from the second one of a class on: equal on all ranks.
+        """
+        seen: Counter[str] = Counter()
+        for member, index in self._members:
+            seen[member.name] += 1
+            number = seen[member.name]
+            yield member.name if number == 1 else f"{member.name} {number}", member.ranks, index
 
     def hooks(self, name: str) -> list[Hook]:
         """Return the hooks of that name which do something, on whichever rank, in the callbacks' order."""

@@ -1,0 +1,232 @@
+"""Checkpoints of a training while it runs, and the training that goes on from one as if it had never stopped.
+
+A checkpoint is taken between two batches or two epochs, behind all hooks: what every callback holds then fits the
+weights. When one is due, root says; its word rides in the message of the step, so that all ranks stop for it behind the
+same batch. They have to, where a metric's state is still apart on them. Root alone writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from distfit.callbacks import BackupAndRestore, CallbackList
+from distfit.callbacks.dispatch.logs import AggregatedLogs
+from distfit.checkpoint import Checkpoint
+from distfit.data import Feed
+from distfit.training.restart import restarts
+from distfit.training.training_state import Place, capture, check_data, restore_metrics, restore_model
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+
+class Recovery:
+    """What `fit` does for the `BackupAndRestore` among its callbacks; nothing without one.
+
+    Args:
+        model: what is trained.
+        callbacks: those of the training. Whether there is a `BackupAndRestore`, root's say.
+        feed: the global batches.
+        data: describes them, as text by name.
+        epochs: the number behind the last one.
+
+    Attributes:
+        logs: the last ones that the training which goes on had.
+
+    Raises:
+        ValueError: for more than one `BackupAndRestore`.
+    """
+
+    def __init__(
+        self, model: Model, callbacks: CallbackList, feed: Feed, data: dict[str, str], epochs: int
+    ) -> None:
+        found = [one for one in callbacks.callbacks if isinstance(one, BackupAndRestore)]
+        if len(found) > 1:
+            raise ValueError(f"a training has one BackupAndRestore. Received: {len(found)}")
+        self._model = model
+        self._callbacks = callbacks
+        self._feed = feed
+        self._data = data
+        self._epochs = epochs
+        self._backup = found[0] if found and model.comm.is_root else None
+        self._is_active = self._saves_epochs = self._replays = False
+        self._checkpoint: Checkpoint | None = None  # on root
+        self._state: Mapping[str, Any] | None = None  # that of the checkpoint, on all ranks
+        self.logs = AggregatedLogs()
+
+    # -- going on -----------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look for a checkpoint to go on from, before the callbacks are told that training begins.
+
+        Raises:
+            ValueError: on all ranks, if none that is there can be read, or it belongs to other data.
+
+        Ranks: every rank; a small message, root's word and, of the checkpoint, all but weights and optimizer.
+        """
+        backup, comm = self._backup, self._model.comm
+        if backup is not None:
+            self._checkpoint = self._find(backup)
+        word = (
+            backup is not None,
+            backup is not None and backup.save_freq == "epoch",
+            backup is not None and backup.iterables == "replay",
+            self._checkpoint.state if self._checkpoint else None,
+        )
+        self._is_active, self._saves_epochs, self._replays, self._state = comm.broadcast_object(word)
+        if self._state is not None:
+            check_data(self._state, self._data)
+            self._check_feed(Place.of(self._state))
+            self._callbacks.expect_states(self._state["callbacks"])
+
+    def _find(self, backup: BackupAndRestore) -> Checkpoint | None:
+        if not self._model.built:
+            raise ValueError(
+                "BackupAndRestore needs a model that has its weights before fit begins, but the shape of the model's"
+                " input is not known: give the first layer an input_shape="
+            )
+        found = backup.find()
+        comm = self._model.comm
+        if found is None:
+            if restarts():
+                comm.announce(
+                    f"this job was started again, but there is no checkpoint in {backup.backup_dir}: TRAINING BEGINS"
+                    " FROM THE START. Is backup_dir the same folder as before, on a disk that all jobs see?"
+                )
+            return None
+        path, checkpoint = found
+        place = Place.of(checkpoint.state)
+        if self._callbacks.params.get("verbose"):
+            comm.announce(f"training goes on from {path}, at {place}")
+        return checkpoint
+
+    def _check_feed(self, place: Place) -> None:
+        """Raise if the data would have to be read again, and the user does not want that. All ranks do, or none."""
+        is_behind = place.batch > 0 or (self._feed.steps is not None and place.epoch > 0)
+        if is_behind and not self._feed.is_seekable and not self._replays:
+            raise ValueError(
+                f"the checkpoint lies at {place}, where an iterable comes to only by being read again from its start."
+                " BackupAndRestore(iterables='replay') does that; data that can be indexed need not be"
+            )
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, behind `on_train_begin`, in which callbacks set themselves back to the start.
+
+        Raises:
+            ValueError: on all ranks, if the checkpoint is that of another model. It names the layers that differ.
+
+        Ranks: every rank; a small message, and root's weights and optimizer.
+        """
+        if self._state is None:
+            return
+        self._restore_model()
+        progress, place = self._model.progress, Place.of(self._state)
+        self.logs = AggregatedLogs(self._state["logs"])
+        # A training that callbacks had stopped has no epoch left.
+        self._model.stop_training = self._state["is_stopped"]
+        progress.initial_epoch = self._epochs if self._model.stop_training else place.epoch
+
+    def _restore_model(self) -> None:
+        model, comm = self._model, self._model.comm
+        if self._checkpoint is not None:
+            restore_model(model, self._checkpoint)
+        comm.reach("the restored weights")
+        model.shared_state.broadcast(comm)
+
+    def begin_epoch(self, epoch: int) -> tuple[int, dict[str, Any]]:
+        """Begin an epoch, or go on within the one in which the checkpoint lies.
+
+        Returns:
+            The number of its first batch, and the logs of the one before that.
+
+        Ranks: every rank, alike; as `restore` within the checkpoint's epoch, nothing elsewhere.
+        """
+        model, progress, state = self._model, self._model.progress, self._state
+        model.reset_metrics()
+        if state is None or state["epoch"] != epoch:
+            self._feed.begin(epoch, progress.seed)
+            return 0, {}
+        if state["batch"]:
+            # Once more: on_epoch_begin came before the checkpoint, and what it changes is in that.
+            self._restore_model()
+            self._callbacks.load_states()
+            restore_metrics(model, state)
+        self._feed.resume(epoch, state["batch"], progress.seed)
+        self._checkpoint = self._state = None
+        return state["batch"], (self.logs if state["batch"] else {})
+
+    # -- saving -------------------------------------------------------------------------------------------------------
+
+    def before_step(self) -> None:
+        """Find out whether a checkpoint is due behind the next step.
+
+        Raises:
+            OSError: if the last one, which was written meanwhile, could not be; and whatever else that raised.
+
+        Ranks: local; on root. The step's message tells the others.
+        """
+        if self._backup is not None:
+            self._model.progress.asks_to_save = self._backup.count_batch()
+
+    def after_batch(self, epoch: int, batch: int, logs: dict[str, Any]) -> None:
+        """Save if that is due, or training is to end; not within accumulated gradients, of which no checkpoint knows.
+
+        Args:
+            epoch: the number of the epoch.
+            batch: how many of its batches are done.
+            logs: of the last one.
+
+        Ranks: every rank, alike; nothing where none is due.
+        """
+        progress, model = self._model.progress, self._model
+        if self._is_active and not progress.accumulated and (progress.is_to_save or model.interrupted):
+            self._save(Place(epoch, batch), logs)
+
+    def after_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Save behind an epoch, if that is due. The rest of one that was interrupted is left to the next job.
+
+        Args:
+            epoch: the number of the epoch.
+            logs: of the epoch.
+
+        Ranks: every rank, alike; nothing where none is due.
+        """
+        model, progress = self._model, self._model.progress
+        is_torn_off = model.interrupted and progress.has_next
+        is_due = self._saves_epochs or progress.is_to_save or model.interrupted
+        if self._is_active and is_due and not is_torn_off:
+            self._save(Place(epoch + 1, 0), logs)
+
+    def _save(self, place: Place, logs: dict[str, Any]) -> None:
+        model, comm = self._model, self._model.comm
+        model.progress.is_to_save = False
+        metrics = model.scores.saved(comm) if place.batch else None
+        if self._backup is not None:
+            self._backup.save(capture(model, self._callbacks, place, logs, metrics, self._data))
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Wait for what is being written; the training is done.
+
+        Ranks: local; on root.
+        """
+        if self._backup is not None:
+            self._backup.end(is_done=not self._model.interrupted)
+
+    def __enter__(self) -> Recovery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for what is being written, where training ends with an error: that one is raised, not the write's."""
+        if error is None or self._backup is None:
+            return
+        try:
+            self._backup.wait()
+        except Exception as late:
+            sys.stderr.write(f"distfit: the last checkpoint could not be written, either: {late}\n")
