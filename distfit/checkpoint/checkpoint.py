@@ -17,17 +17,18 @@ class Checkpoint:
         weights: the variables, by name, such as ``"dense/kernel"``.
         optimizer: the optimizer's arrays, by slot name.
         state: everything else: numbers, text, None, booleans, lists, tuples, dicts with text as keys, NumPy arrays and
-            scalars, one within the other as one likes. Some names mean something to what looks at checkpoints:
-            ``"epoch"``, the number of epochs that are finished; ``"step"``, of global batches since the start;
-            ``"seed"``; ``"metrics"``, numbers by name; ``"callbacks"``, a state by name.
+            scalars, one within the other as one likes. Some names mean something to whoever looks at checkpoints:
+            ``"epoch"``, how many epochs are finished; ``"batch"``, how many batches of the next one; ``"step"``, how
+            many global batches since the start; ``"seed"``; ``"logs"``, the last ones, numbers by name;
+            ``"callbacks"``, the callbacks' states.
 
     Example:
         >>> import numpy as np, tempfile
         >>> from distfit.checkpoint import Checkpoint, load, write_checkpoint
         >>> path = tempfile.mkdtemp() + "/first"
         >>> weights = {"dense/kernel": np.ones((2, 3), np.float32)}
-        >>> write_checkpoint(path, Checkpoint(weights, {}, {"epoch": 3, "metrics": {"loss": 0.1}}))
-        >>> load(path).state["metrics"]
+        >>> write_checkpoint(path, Checkpoint(weights, {}, {"epoch": 3, "logs": {"loss": 0.1}}))
+        >>> load(path).state["logs"]
         {'loss': 0.1}
     """
 

@@ -46,6 +46,7 @@ class DigestFile:
         self._path = path
         self._digest = hashlib.sha256()
         self._pending = bytearray()
+        self._size = 0
         self._descriptor: int | None = files.create(path)
 
     def write(self, data: bytes | memoryview) -> None:
@@ -84,7 +85,10 @@ class DigestFile:
         self._digest.update(view)
         while view:
             with self._named():
-                view = view[files.write(self._open(), view) :]
+                count = files.write(self._open(), view)
+                files.start_sync(self._open(), self._size, count)
+            self._size += count
+            view = view[count:]
 
     def _open(self) -> int:
         if self._descriptor is None:

@@ -6,6 +6,7 @@ Permissions are what the process's umask leaves, as for any other file that it m
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,16 @@ def open_folder(path: Path) -> int:
 def write(descriptor: int, data: memoryview) -> int:
     """Write some of the bytes, and return how many."""
     return os.write(descriptor, data)
+
+
+def start_sync(descriptor: int, offset: int, length: int) -> None:
+    """Let the system begin to bring bytes to the disk, and not wait for it.
+
+    It is told that nobody will read them soon. Then it begins with them at once, so that the disk works while the next
+    bytes are digested.
+    """
+    with contextlib.suppress(OSError):  # a hint, which not every file system takes
+        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 def sync(descriptor: int) -> None:
@@ -57,7 +68,7 @@ def remove_folder(path: Path) -> None:
 
 
 CALLS: tuple[Callable[..., object], ...] = (
-    make_folder, create, open_folder, write, sync, close, rename, unlink, remove_folder,
+    make_folder, create, open_folder, write, start_sync, sync, close, rename, unlink, remove_folder,
 )  # fmt: skip
 """All of them."""
 
@@ -91,13 +102,13 @@ def make_folders(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with all that is in it.
+    """Remove a folder with all that is in it, or a file; of a link, nothing of what it leads to.
 
     Ranks: local.
     """
+    if path.is_symlink() or not path.is_dir():
+        unlink(path)
+        return
     for entry in sorted(path.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
-            remove_tree(entry)
-        else:
-            unlink(entry)
+        remove_tree(entry)
     remove_folder(path)

@@ -43,7 +43,7 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
     try:
         fill(folder, checkpoint)
         unfinished.finish(folder)
-    except Exception:
+    except BaseException:
         unfinished.abandon(folder)
         raise
 
@@ -93,22 +93,19 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     problems = _examine(folder, contents)
     if problems:
         raise DamagedCheckpoint(f"the checkpoint {folder} is damaged: {'; '.join(problems)}")
-    document = state_file.parse(contents[STATE].tobytes(), folder / STATE)
     try:
-        parts.check_complete(contents)
+        tree = state_file.parse(contents[STATE].tobytes(), folder / STATE).tree
         weights, optimizer, state_arrays = (
-            parse_safetensors(contents[name], folder / name)[0] for name in (WEIGHTS, OPTIMIZER, STATE_ARRAYS)
+            parse_safetensors(contents[name], name)[0] for name in (WEIGHTS, OPTIMIZER, STATE_ARRAYS)
         )
-        pieces = [
-            parse_safetensors(contents[name], folder / name)
-            for name in contents
-            if parts.PART.fullmatch(name)
-        ]
+        pieces = [parse_safetensors(contents[name], name) for name in contents if parts.PART.fullmatch(name)]
         for name, array in parts.assemble(pieces).items():
             section, _, rest = name.partition("/")
             {"weights": weights, "optimizer": optimizer}[section][rest] = array
-        return Checkpoint(weights, optimizer, decode(document.tree, state_arrays))
-    except (ValueError, KeyError) as error:
+        return Checkpoint(weights, optimizer, decode(tree, state_arrays))
+    except NewerCheckpoint:
+        raise
+    except (ValueError, KeyError, TypeError) as error:  # whole files of whoever wrote other things into them
         raise DamagedCheckpoint(f"the checkpoint {folder} is damaged: {error}") from error
 
 
@@ -124,15 +121,10 @@ def verify(path: str | os.PathLike[str]) -> list[str]:
 
     Ranks: local; any rank.
     """
-    folder = Path(path)
-    problems = _examine(folder)
-    if problems:
-        return problems
     try:
-        state_file.parse((folder / STATE).read_bytes(), folder / STATE)
-    except (DamagedCheckpoint, NewerCheckpoint) as error:
+        return _examine(Path(path))
+    except NewerCheckpoint as error:
         return [str(error)]
-    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,31 +171,50 @@ def _examine(folder: Path, contents: dict[str, np.ndarray] | None = None) -> lis
         digests = read_manifest(folder)
     except DamagedCheckpoint as error:
         return [str(error)]
+    # Hidden files are none of the checkpoint's: an editor or a network file system makes them as it likes.
     there = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")} - {MANIFEST}
-    problems = [f"{name} is missing" for name in digests if name not in there]
+    problems = [f"{name} is missing" for name in sorted(digests.keys() - there)]
     problems += [f"{name} is no file of it" for name in sorted(there - digests.keys())]
     for name in sorted(digests.keys() & there):
         try:
-            digest, content = _read(folder / name)
+            digest, content = _read(folder / name, keep=contents is not None)
         except OSError as error:
-            if error.errno not in (errno.EIO, errno.EISDIR):  # a disk that cannot read it; what is no file
+            if error.errno not in (
+                errno.EIO,
+                errno.EISDIR,
+            ):  # a disk that cannot read it; a folder of that name
                 raise
             problems.append(f"{name} cannot be read: {error.strerror}")
             continue
         if digest != digests[name]:
-            problems.append(f"{name} is not what was written: its SHA-256 is another one than in {MANIFEST}")
+            problems.append(f"{name} is not as it was written: its SHA-256 is another one than in {MANIFEST}")
         if contents is not None:
             contents[name] = content
-    return problems
+    return problems or _incomplete(folder, digests)
 
 
-def _read(path: Path) -> tuple[str, np.ndarray]:
-    """Return a file's SHA-256 and its bytes."""
+def _incomplete(folder: Path, names: Mapping[str, object]) -> list[str]:
+    """Return what is wrong with a folder whose files are all as they were written: this format may ask for others."""
+    try:
+        if STATE in names:
+            glance(folder)
+        missing = [name for name in (WEIGHTS, OPTIMIZER, STATE_ARRAYS, STATE) if name not in names]
+        parts.check_complete(names)
+    except NewerCheckpoint:
+        raise
+    except ValueError as error:
+        return [str(error)]
+    return [f"{name} is missing" for name in missing]
+
+
+def _read(path: Path, *, keep: bool) -> tuple[str, np.ndarray]:
+    """Return a file's SHA-256 and, if they are to be kept, its bytes."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+        size = os.fstat(file.fileno()).st_size
+        content = np.empty(size if keep else min(size, CHUNK_BYTES), np.uint8)
         view = content.data
-        while view and (count := file.readinto(view[:CHUNK_BYTES])):
+        while count := file.readinto(view[:CHUNK_BYTES]):
             digest.update(view[:count])
-            view = view[count:]
+            view = view[count:] if keep else view
     return digest.hexdigest(), content

@@ -15,12 +15,12 @@ class Record:
     Attributes:
         number: in its series; a later one has a higher one.
         epoch: how many epochs were finished.
-        metrics: numbers by name.
+        logs: numbers by name.
     """
 
     number: int
     epoch: int = 0
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    logs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Retention:
         last: how many of the newest; 1 or more.
         best: how many of the best by `monitor`. Of equal ones the older is better; one without the metric, or with
             NaN, is not among them.
-        monitor: the metric's name, in ``state["metrics"]``.
+        monitor: the metric's name, in ``state["logs"]``.
         mode: ``"min"`` or ``"max"``: whether the metric is better when it is lower or higher.
-        every_epochs: of every so many epochs, the first one that was written once they were finished; None for none.
+        every_epochs: the first one written behind each so many epochs; None for none.
 
     Raises:
         ValueError: for numbers that mean nothing.
@@ -100,5 +100,5 @@ def kept(records: Sequence[Record], retention: Retention) -> set[int]:
 
 def _value(record: Record, retention: Retention) -> float:
     """Return what is lower for a better checkpoint, or NaN."""
-    value = float(record.metrics.get(retention.monitor or "", math.nan))
+    value = float(record.logs.get(retention.monitor or "", math.nan))
     return value if retention.mode == "min" else -value

@@ -21,9 +21,8 @@ from distfit.checkpoint.digest_file import DigestFile
 NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
     "uint64": "U64", "int64": "I64", "float16": "F16", "float32": "F32", "float64": "F64",
-    "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
 }  # fmt: skip
-"""Safetensors' names of the dtypes, by NumPy's. The last three are those of the package ml_dtypes."""
+"""Safetensors' names of the dtypes, by NumPy's."""
 
 _DTYPES = {name: dtype for dtype, name in NAMES.items()}
 _METADATA = "__metadata__"
@@ -74,7 +73,6 @@ def parse_safetensors(content: np.ndarray, where: object) -> tuple[dict[str, np.
 
     Raises:
         DamagedCheckpoint: if the bytes are none of a safetensors file.
-        TypeError: for a dtype that needs the package ml_dtypes, where it was not imported.
 
     Ranks: local.
     """
@@ -84,7 +82,7 @@ def parse_safetensors(content: np.ndarray, where: object) -> tuple[dict[str, np.
         metadata = header.pop(_METADATA, {})
         data = content[8 + length :]
         return {name: _array(data, name, **entry) for name, entry in header.items()}, metadata
-    except (ValueError, KeyError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCheckpoint(f"{where} is no safetensors file: {error}") from error
 
 

@@ -29,7 +29,7 @@ class Snapshot:
     """
 
     def __init__(self) -> None:
-        self._buffers: dict[tuple[str, str], np.ndarray] = {}
+        self._buffers: dict[tuple[str | int, ...], np.ndarray] = {}
 
     def take(self, checkpoint: Checkpoint) -> Checkpoint:
         """Return a copy. It holds until the next one is taken: what writes it has to have finished by then.
@@ -40,31 +40,24 @@ class Snapshot:
         """
         held, self._buffers = self._buffers, {}
 
-        def copies(section: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            taken = {}
-            for name, array in arrays.items():
-                buffer = held.get((section, name))
-                if buffer is None or (buffer.shape, buffer.dtype) != (array.shape, array.dtype):
-                    buffer = np.empty(array.shape, array.dtype)
-                np.copyto(buffer, array)
-                taken[name] = self._buffers[section, name] = buffer
-            return taken
+        def copy(value: Any, place: tuple[str | int, ...]) -> Any:
+            """Return a value that shares nothing with `value` that could change."""
+            if isinstance(value, np.ndarray):
+                buffer = held.get(place)
+                if buffer is None or (buffer.shape, buffer.dtype) != (value.shape, value.dtype):
+                    buffer = np.empty(value.shape, value.dtype)
+                np.copyto(buffer, value)
+                self._buffers[place] = buffer
+                return buffer
+            if isinstance(value, Mapping):
+                return {key: copy(item, (*place, key)) for key, item in value.items()}
+            if isinstance(value, (list, tuple)):
+                items = [copy(item, (*place, index)) for index, item in enumerate(value)]
+                return items if isinstance(value, list) else tuple(items)
+            return value
 
         return Checkpoint(
-            copies("weights", checkpoint.weights),
-            copies("optimizer", checkpoint.optimizer),
-            {key: _copy(value) for key, value in checkpoint.state.items()},
+            copy(checkpoint.weights, ("weights",)),
+            copy(checkpoint.optimizer, ("optimizer",)),
+            copy(checkpoint.state, ("state",)),
         )
-
-
-def _copy(value: Any) -> Any:
-    """Return a value that shares nothing with it that could change."""
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_copy(item) for item in value)
-    if isinstance(value, list):
-        return [_copy(item) for item in value]
-    return value

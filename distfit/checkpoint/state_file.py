@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import importlib.metadata
 import json
 import platform
@@ -48,8 +49,7 @@ def render(tree: Mapping[str, Any]) -> bytes:
         "format": _FORMAT,
         "version": VERSION,
         "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "libraries": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(package) for name, package in _PACKAGES.items()},
+        "libraries": _libraries(),
         "state": tree,
     }
     # ASCII: a file name that is no UTF-8 has characters in Python that UTF-8 has no form for.
@@ -84,6 +84,13 @@ def parse(content: bytes, path: Path) -> Document:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCheckpoint(f"{path} is no state of a checkpoint: {error}") from error
+
+
+@functools.cache
+def _libraries() -> dict[str, str]:
+    """Return the versions of what writes here, which takes a few milliseconds to find out."""
+    versions = {name: importlib.metadata.version(package) for name, package in _PACKAGES.items()}
+    return {"python": platform.python_version(), **versions}
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -156,9 +156,15 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray] | None) -> Any:
             if arrays is None:
                 return None
             array = arrays[tree[_ARRAY]]
-            return array.view(tree["dtype"]).reshape(tree["shape"]) if "dtype" in tree else array
+            return _from_bytes(array, np.dtype(tree["dtype"]), tree["shape"]) if "dtype" in tree else array
         case _:
             raise ValueError(f"{placeholder!r} is no placeholder of this format")
+
+
+def _from_bytes(array: np.ndarray, dtype: np.dtype[Any], shape: list[int]) -> np.ndarray:
+    if dtype.kind not in _AS_BYTES:
+        raise ValueError(f"an array of dtype {dtype} is not written as bytes")
+    return array.view(dtype).reshape(shape)
 
 
 def _decode_scalar(dtype: np.dtype[Any], value: Any) -> np.generic:

@@ -70,8 +70,8 @@ class Store:
         Raises:
             OSError: if it cannot be made.
         """
-        number = max((_number(path) for path in self.paths()), default=0) + 1
-        return unfinished.begin(self.folder / f"checkpoint-{number:06d}")
+        newest = max(map(_number, self._named()), default=0)
+        return unfinished.begin(self.folder / f"checkpoint-{newest + 1:06d}")
 
     def commit(self, folder: Path, checkpoint: Checkpoint, retention: Retention | None = None) -> Path:
         """Write what one rank holds whole, give the checkpoint its name, and remove those that are no longer kept.
@@ -91,7 +91,7 @@ class Store:
         try:
             fill(folder, checkpoint)
             path = unfinished.finish(folder)
-        except Exception:
+        except BaseException:
             self.abandon(folder)
             raise
         self._remove_but(kept([self._record(path) for path in self._whole()], retention or Retention()))
@@ -103,9 +103,7 @@ class Store:
 
     def paths(self) -> list[Path]:
         """Return the checkpoints that have their name, the newest first."""
-        entries = self.folder.iterdir() if self.folder.is_dir() else ()
-        found = [path for path in entries if _NAME.fullmatch(path.name) and path.is_dir()]
-        return sorted(found, key=_number, reverse=True)
+        return sorted(filter(Path.is_dir, self._named()), key=_number, reverse=True)
 
     def newest(self) -> tuple[Path, Checkpoint] | None:
         """Return the newest checkpoint that is not damaged, or None; warn of each that is.
@@ -141,6 +139,11 @@ class Store:
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             files.remove_folder(self.folder)
 
+    def _named(self) -> list[Path]:
+        """Return whatever has a checkpoint's name."""
+        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        return [path for path in entries if _NAME.fullmatch(path.name)]
+
     def _whole(self) -> list[Path]:
         """Return the paths but those that `newest` found damaged, which are not worth keeping another one less for."""
         return [path for path in self.paths() if path not in self._damaged]
@@ -162,12 +165,12 @@ def _record(path: Path) -> Record:
         state = glance(path).state
     except (OSError, ValueError):
         return Record(_number(path))
-    epoch, metrics = state.get("epoch"), state.get("metrics")
+    epoch, logs = state.get("epoch"), state.get("logs")
     return Record(
         _number(path),
         int(epoch) if isinstance(epoch, Integral) else 0,
-        {name: float(value) for name, value in metrics.items() if isinstance(value, Real)}
-        if isinstance(metrics, dict)
+        {name: float(value) for name, value in logs.items() if isinstance(value, Real)}
+        if isinstance(logs, dict)
         else {},
     )
 

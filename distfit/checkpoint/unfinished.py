@@ -24,7 +24,9 @@ Its processes cannot be seen from here. A writer touches its folder every few mi
 An hour is far above that, and below the time after which a full disk is likely to have been noticed.
 """
 
-_HIDDEN = re.compile(r"\.(?P<name>.+)\.(?P<host>[^/]+?)\.(?P<pid>\d+)-(?P<began>\d+)\.(?:unfinished|removed)")
+_HIDDEN = re.compile(
+    r"\.(?P<name>.+)\.(?P<host>[\w-]+)\.(?P<pid>\d+)-(?P<began>\d+)\.(?P<why>unfinished|removed)"
+)
 
 
 def begin(target: Path) -> Path:
@@ -120,14 +122,18 @@ def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
         match = _HIDDEN.fullmatch(path.name)
         if not match or not names.fullmatch(match["name"]) or not path.is_dir() or path.is_symlink():
             continue
-        if not _at_work(path, match["host"], int(match["pid"]), int(match["began"])):
+        if not _at_work(path, match):
             files.remove_tree(path)
 
 
-def _at_work(path: Path, host: str, pid: int, began: int) -> bool:
+def _at_work(path: Path, match: re.Match[str]) -> bool:
     """Say whether the process that named a folder may still be at work on it."""
-    if host == _host():
-        return _when_began(pid) == began
+    pid = int(match["pid"])
+    if match["host"] == _host():
+        is_own_removal = (
+            pid == os.getpid() and match["why"] == "removed"
+        )  # which came to an end, perhaps by an error
+        return _when_began(pid) == int(match["began"]) and not is_own_removal
     touched = max(entry.lstat().st_mtime for entry in (path, *path.iterdir()))
     return time.time() - touched < _FOREIGN_SECONDS
 
@@ -138,17 +144,17 @@ def _hidden(target: Path, ending: str) -> Path:
 
 
 def _host() -> str:
-    return socket.gethostname().replace("/", "-")
+    return re.sub(r"[^\w-]", "-", socket.gethostname())
 
 
-def _when_began(pid: int) -> int | None:
-    """Return when a process began, in clock ticks since the machine did; None if there is no such process.
+def _when_began(pid: int) -> int:
+    """Return when a process began, in clock ticks since the machine did; 0 if there is no such process.
 
-    A number is given to another process sooner or later, in a container at its next start. The two did not begin at the
-    same time.
+    A number is given to another process sooner or later, in a container at its next start. The two did not begin at
+    the same time.
     """
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
+        return 0
     return int(status.rpartition(")")[2].split()[19])  # field 22 of proc_pid_stat(5)
