@@ -126,7 +126,7 @@ def cause_of(
 
 
 def _raised(failure: Failure) -> Cause:
-    first = failure.error.partition("\n")[0]
+    first = failure.error.partition("\n")[0].rstrip(": ")  # not all errors have a message
     return Cause(f"rank {failure.rank} raised {first}", failure.error, failure.step, exact=True)
 
 

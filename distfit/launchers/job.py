@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from distfit.launchers.leftovers import Leftovers, remove_session_folder
 from distfit.launchers.mailbox import Mailbox
 from distfit.launchers.output import STDERR, STDOUT, Output
-from distfit.launchers.process import carriers, catches, die_with
+from distfit.launchers.process import carriers, catches, die_with, runs
 from distfit.launchers.records import Records
 from distfit.launchers.runner import Runner
 from distfit.launchers.steps import Steps
@@ -18,14 +18,15 @@ from distfit.launchers.steps import Steps
 _LOOK_S = 0.1
 _TIME_TO_END_S = 45.0  # behind a request to end; distfit's own ranks end within 30 s of it
 _NEVER = float("inf")
-_MARK = "DISTFIT_JOB"  # the variable by which all processes of a job are known, whatever they start
+_TIDY_S = 1.0  # for mpiexec to notice that all ranks have ended
 
 
 class Job:
     """A job that runs.
 
     Nothing of it outlives the supervisor, however that ends: the kernel kills mpiexec with it, and the ranks with
-    mpiexec. Nothing of it outlives mpiexec either: what has the job's mark in its environment is then killed.
+    mpiexec. Nothing of it outlives its ranks either: what they started has the name of their record in its environment,
+    and is killed. It would keep mpiexec waiting, too, which ends when nobody holds the ranks' output any more.
 
     Args:
         command: mpiexec's.
@@ -53,13 +54,13 @@ class Job:
         self._ranks, self._runner, self._records, self._output = ranks, runner, records, output
         self._leftovers = Leftovers()
         self._held_back = False
-        self._kill_at = _NEVER
+        self._kill_at = self._tidy_at = _NEVER
         self.steps = Steps(ranks)
         self.asked_by: signal.Signals | None = None
         supervisor = os.getpid()
         self._process = subprocess.Popen(  # noqa: S603 - the user's own command
             command,
-            env={**environment, _MARK: str(records.folder)},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -87,8 +88,7 @@ class Job:
                 for number in mailbox.take():
                     self._receive(number)
                 self._deliver()
-                if time.monotonic() > self._kill_at:
-                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._watch_the_end(processes)
         finally:
             os.close(end)
             self._clean()
@@ -129,13 +129,26 @@ class Job:
     def _send(self, number: signal.Signals) -> None:
         os.kill(self._process.pid, number)
 
+    def _watch_the_end(self, processes: Collection[int]) -> None:
+        """Help an end that does not come by itself."""
+        now = time.monotonic()
+        if len(processes) < self._ranks or any(map(runs, processes)):
+            self._tidy_at = now + _TIDY_S
+        elif now > self._tidy_at:
+            self._kill_what_ranks_started()
+        if now > self._kill_at:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _kill_what_ranks_started(self) -> None:
+        for process in carriers(f"DISTFIT_RECORD={self._records.folder}/"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
     def _clean(self) -> None:
         """End what still runs, read what is still in the pipes, and remove what MPI left."""
         if not self._has_ended():  # an error of the supervisor's own
             os.killpg(self._process.pid, signal.SIGKILL)
-        for process in carriers(_MARK, str(self._records.folder)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        self._kill_what_ranks_started()
         self._output.drain()
         self._leftovers.remove()
         remove_session_folder(self._process.pid)

