@@ -44,11 +44,13 @@ test-serial: test-environment ## run the tests of one rank
 test-%: test-environment ## test-4: run the tests of several ranks, with up to 4
 	@$(STAGE) "tests" $(BIN)/python tests/run_mpi.py -n $*
 
-test-faults: test-environment ## run jobs in which something goes wrong: the quick part of the fault matrix
+test-faults: test-environment ## run jobs in which something goes wrong, or that are killed: the quick part of both matrices
 	@$(STAGE) "faults" $(BIN)/python tests/run_faults.py --quick
+	@$(STAGE) "faults" $(BIN)/python tests/run_kills.py --quick
 
-faults: test-environment openmpi-environment ## run the whole fault matrix, on MPICH and Open MPI, and write its table
+faults: test-environment openmpi-environment ## run the whole fault matrix, on MPICH and Open MPI, and all kills; write their tables
 	@$(BIN)/python tests/run_faults.py --open-mpi $(VENV)-openmpi/bin/python --table tests/faults/RESULTS.md
+	@$(BIN)/python tests/run_kills.py --table tests/faults/KILLS.md
 
 test-engines: engines-environment ## run third parties' callbacks under distfit at 2 ranks
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 2 tests/third_party

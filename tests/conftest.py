@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["mpi_meeting"]
 
 # Programs: those that made expected values, with libraries that the tests do without, and the one with a fault in it.
-collect_ignore_glob = ["*/reference/*", "faults/program.py"]
+collect_ignore_glob = ["*/reference/*", "faults/program.py", "faults/interrupted.py"]
 
 # What needs the libraries of the extra `engines`: `make test-engines` names it.
 collect_ignore = ["third_party"]

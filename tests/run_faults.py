@@ -77,18 +77,24 @@ def _indented(text: str) -> str:
     return "\n".join(f"    | {line}" for line in text.splitlines()[-60:])
 
 
-def _table(results: list[Result], seconds: float) -> str:
-    """Return the result as a document."""
-    right = sum(not faults for _, _, faults in results)
+def made() -> str:
+    """Say when, from what and where a table was made."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    made = f"Made by `make faults` on {time.strftime('%Y-%m-%d')} at commit {commit}, with"
-    machine = f"Python {platform.python_version()} on {os.cpu_count()} cores."
+    return (
+        f"Made by `make faults` on {time.strftime('%Y-%m-%d')} at commit {commit}, with Python"
+        f" {platform.python_version()} on {os.cpu_count()} cores."
+    )
+
+
+def _table(results: list[Result], seconds: float) -> str:
+    """Return the result as a document."""
+    right = sum(not faults for _, _, faults in results)
     lines = [
         "# The fault matrix",
         "",
-        f"{made} {machine}",
+        made(),
         f"{right} of {len(results)} jobs ended as they have to, in {seconds:.0f} s altogether.",
         f"Each had to end within {END_S:.0f} s of the fault, with the status and the words that `cases.py` tells,",
         "and to leave no process, no shared memory and no temporary file behind.",

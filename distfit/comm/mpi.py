@@ -155,7 +155,10 @@ def _pieces(buffer: np.ndarray) -> list[np.ndarray]:
 
 def world_transport() -> MpiTransport:
     """Return the group of all ranks of the job."""
-    return MpiTransport(MPI.COMM_WORLD)
+    world = MpiTransport(MPI.COMM_WORLD)
+    if world.size == 1:  # there are no others for whom a name might still be needed
+        shared_memory.forget_names()
+    return world
 
 
 def is_world(comm: MPI.Comm) -> bool:
