@@ -7,6 +7,7 @@ Permissions are what the process's umask leaves, as for any other file that it m
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -96,8 +97,8 @@ def make_folders(path: Path) -> None:
     try:
         make_folder(path)
     except FileExistsError:
-        if not path.is_dir():  # another process may have made it in the meantime
-            raise
+        if not path.is_dir():  # or else another process made it in the meantime
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     sync_folder(path.parent)
 
 

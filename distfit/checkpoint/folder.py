@@ -160,7 +160,7 @@ def glance(path: str | os.PathLike[str]) -> Glance:
     try:
         return Glance(document.created, document.libraries, decode(document.tree, None))
     except (ValueError, KeyError) as error:
-        raise DamagedCheckpoint(f"{file} is no state of a checkpoint: {error}") from error
+        raise DamagedCheckpoint(f"{STATE} is no state of a checkpoint: {error}") from error
 
 
 def _examine(folder: Path, contents: dict[str, np.ndarray] | None = None) -> list[str]:
@@ -174,7 +174,7 @@ def _examine(folder: Path, contents: dict[str, np.ndarray] | None = None) -> lis
     # Hidden files are none of the checkpoint's: an editor or a network file system makes them as it likes.
     there = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")} - {MANIFEST}
     problems = [f"{name} is missing" for name in sorted(digests.keys() - there)]
-    problems += [f"{name} is no file of it" for name in sorted(there - digests.keys())]
+    problems += [f"{name} is not listed in {MANIFEST}" for name in sorted(there - digests.keys())]
     for name in sorted(digests.keys() & there):
         try:
             digest, content = _read(folder / name, keep=contents is not None)

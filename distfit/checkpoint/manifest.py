@@ -42,16 +42,18 @@ def read_manifest(folder: Path) -> dict[str, str]:
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
-        raise DamagedCheckpoint(f"{path} is missing") from None
+        raise DamagedCheckpoint(f"{MANIFEST} is missing") from None
     except UnicodeDecodeError as error:
-        raise DamagedCheckpoint(f"{path} is not as it was written: {error}") from error
-    lines = text.splitlines(keepends=True)
-    digests = {}
-    for line in lines:
+        raise DamagedCheckpoint(f"{MANIFEST} is not as it was written: {error}") from error
+    entries = []
+    for line in text.splitlines(keepends=True):
         match = _LINE.fullmatch(line)
         if match is None:
-            raise DamagedCheckpoint(f"{path} is not as it was written: {line!r} is no digest and name")
-        digests[match[2]] = match[1]
-    if not digests or [line.split("  ", 1)[1][:-1] for line in lines] != sorted(digests):
-        raise DamagedCheckpoint(f"{path} is not as it was written: its lines are not sorted by name")
+            raise DamagedCheckpoint(f"{MANIFEST} is not as it was written: {line!r} is no digest and name")
+        entries.append((match[2], match[1]))
+    digests = dict(entries)
+    if not digests or entries != sorted(digests.items()):
+        raise DamagedCheckpoint(
+            f"{MANIFEST} is not as it was written: its names are not sorted, each of them once"
+        )
     return digests

@@ -83,7 +83,7 @@ def parse(content: bytes, path: Path) -> Document:
     except NewerCheckpoint:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedCheckpoint(f"{path} is no state of a checkpoint: {error}") from error
+        raise DamagedCheckpoint(f"{path.name} is no state of a checkpoint: {error}") from error
 
 
 @functools.cache

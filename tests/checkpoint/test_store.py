@@ -1,0 +1,135 @@
+"""The series of a training's checkpoints."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from distfit.checkpoint import Checkpoint, NewerCheckpoint, Retention, Store, load, state_file
+
+
+def epoch(number: int, **logs: float) -> Checkpoint:
+    return Checkpoint(state={"epoch": number, "logs": logs})
+
+
+def names(store: Store) -> list[str]:
+    return [path.name.removeprefix("checkpoint-") for path in store.paths()]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "series")
+
+
+def damage(path: Path) -> None:
+    (path / "state.json").write_text("{}")
+
+
+def test_nothing_is_there_at_first(store: Store) -> None:
+    assert (store.paths(), store.newest()) == ([], None)
+    store.tidy()
+    store.remove()
+    assert not store.folder.exists()
+
+
+def test_the_newest_alone_is_kept_unless_more_are_asked_for(store: Store) -> None:
+    store.save(epoch(1))
+    store.save(epoch(2))
+    assert names(store) == ["000002"]
+    store.save(epoch(3), Retention(last=2))
+    assert names(store) == ["000003", "000002"]
+
+
+def test_the_best_and_every_other_epoch_are_kept(tmp_path: Path) -> None:
+    retention = Retention(last=1, best=1, monitor="val_loss", every_epochs=2)
+    for number, loss in enumerate([0.5, 0.4, 0.1, 0.6, 0.7], start=1):
+        Store(tmp_path).save(
+            epoch(number, val_loss=loss), retention
+        )  # what was saved before is read from the disk
+    assert names(Store(tmp_path)) == ["000005", "000004", "000003", "000002"]
+
+
+def test_another_program_goes_on_counting(store: Store) -> None:
+    store.save(epoch(1))
+    path = Store(store.folder).save(epoch(2))
+    assert path.name == "checkpoint-000002"
+
+
+def test_a_number_is_not_used_again_whatever_has_it(store: Store) -> None:
+    store.save(epoch(1))
+    (store.folder / "checkpoint-000007").touch()
+    assert store.save(epoch(2)).name == "checkpoint-000008"
+
+
+def test_numbers_may_grow_beyond_six_digits(store: Store) -> None:
+    (store.folder / "checkpoint-999999").mkdir(parents=True)
+    store.save(epoch(1))
+    assert store.save(epoch(2), Retention(last=2)).name == "checkpoint-1000001"
+    assert names(store) == ["1000001", "1000000"]
+
+
+def test_a_damaged_one_is_skipped_with_a_warning_that_names_it(store: Store) -> None:
+    for number in (1, 2, 3):
+        store.save(epoch(number), Retention(last=3))
+    damage(store.paths()[0])
+    with pytest.warns(
+        UserWarning, match=r"checkpoint-000003 is damaged: state\.json is not as it was"
+    ) as caught:
+        found = store.newest()
+    assert found is not None
+    assert (found[0].name, found[1].state["epoch"], len(caught)) == ("checkpoint-000002", 2, 1)
+
+
+def test_a_damaged_one_takes_no_place_of_those_that_are_kept(store: Store) -> None:
+    for number in (1, 2, 3):
+        store.save(epoch(number), Retention(last=3))
+    damage(store.paths()[0])
+    with pytest.warns(UserWarning, match="000003"):
+        store.newest()
+    store.save(epoch(3), Retention(last=2))
+    assert names(store) == ["000004", "000002"]
+
+
+def test_where_all_are_damaged_there_is_none(store: Store) -> None:
+    for number in (1, 2):
+        damage(store.save(epoch(number), Retention(last=2)))
+    with pytest.warns(UserWarning, match="damaged") as caught:
+        assert store.newest() is None
+    assert len(caught) == 2
+
+
+def test_one_of_a_later_format_is_not_passed_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.save(epoch(1))
+    with monkeypatch.context() as later:
+        later.setattr(state_file, "VERSION", 2)
+        store.save(epoch(2), Retention(last=2))
+    with pytest.raises(NewerCheckpoint, match="of format 2"):
+        store.newest()
+
+
+def test_damaged_ones_are_no_hindrance_to_saving(store: Store) -> None:
+    damage(store.save(epoch(1)))
+    store.save(epoch(2), Retention(last=2, best=1, monitor="loss"))
+    assert names(store) == ["000002", "000001"]
+
+
+def test_what_is_no_number_is_never_the_best(store: Store) -> None:
+    retention = Retention(best=1, monitor="loss")
+    store.save(epoch(1, loss=0.5), retention)
+    store.save(Checkpoint(state={"logs": {"loss": "low"}}), retention)
+    store.save(Checkpoint(state={"logs": None}), retention)
+    store.save(epoch(4, loss=float("nan")), retention)
+    assert names(store) == ["000004", "000001"]
+
+
+def test_what_else_is_in_the_folder_stays(store: Store) -> None:
+    store.save(epoch(1))
+    (store.folder / "notes").touch()
+    store.remove()
+    assert os.listdir(store.folder) == ["notes"]
+
+
+def test_an_older_one_can_be_read(store: Store) -> None:
+    for number in (1, 2):
+        store.save(epoch(number), Retention(last=2))
+    assert load(store.paths()[1]).state["epoch"] == 1
