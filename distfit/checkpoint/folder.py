@@ -187,7 +187,7 @@ def _examine(folder: Path, contents: dict[str, np.ndarray] | None = None) -> lis
             problems.append(f"{name} cannot be read: {error.strerror}")
             continue
         if digest != digests[name]:
-            problems.append(f"{name} is not as it was written: its SHA-256 is another one than in {MANIFEST}")
+            problems.append(f"{name} is not as it was written: another SHA-256 than in {MANIFEST}")
         if contents is not None:
             contents[name] = content
     return problems or _incomplete(folder, digests)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -28,22 +29,26 @@ def commit(folder: Path, parts: list[dict[str, Slice]]) -> Path:
     return store.commit(unfinished, Checkpoint({"whole": np.ones(2)}, {}, {"epoch": 1}))
 
 
-@given(arrays=ARRAYS, cuts=st.lists(st.integers(0, 25), max_size=3), order=st.randoms(use_true_random=False))
+def split(arrays: dict[str, np.ndarray], cuts: list[int]) -> list[dict[str, Slice]]:
+    """Cut all arrays at the same places."""
+    return [
+        {
+            name: Slice(array.reshape(-1)[start:stop], min(start, array.size), array.shape)
+            for name, array in arrays.items()
+        }
+        for start, stop in zip([0, *cuts], [*cuts, 25], strict=True)
+    ]
+
+
+@given(
+    arrays=ARRAYS,
+    cuts=st.lists(st.integers(0, 25), max_size=3).map(sorted),
+    order=st.randoms(use_true_random=False),
+)
 def test_any_split_gives_the_whole(
-    tmp_path_factory: pytest.TempPathFactory,
-    arrays: dict[str, np.ndarray],
-    cuts: list[int],
-    order: "np.random.Generator",
+    tmp_path_factory: pytest.TempPathFactory, arrays: dict[str, np.ndarray], cuts: list[int], order: Random
 ) -> None:
-    parts = []
-    for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 25], strict=True):
-        flat = {name: array.reshape(-1) for name, array in arrays.items()}
-        parts.append(
-            {
-                name: Slice(flat[name][start:stop], min(start, flat[name].size), arrays[name].shape)
-                for name in flat
-            }
-        )
+    parts = split(arrays, cuts)
     order.shuffle(parts)
     path = commit(tmp_path_factory.mktemp("series"), parts)
     found = load(path)
@@ -76,7 +81,7 @@ def test_what_does_not_fit_together_is_an_error(
     tmp_path: Path, parts: list[dict[str, Slice]], words: str
 ) -> None:
     path = commit(tmp_path, parts)
-    with pytest.raises(DamagedCheckpoint, match=f"the parts of 'optimizer/m' are? ?.*{words}|{words}"):
+    with pytest.raises(DamagedCheckpoint, match=words):
         load(path)
 
 
