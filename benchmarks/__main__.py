@@ -26,6 +26,7 @@ JOBS = (
     ("safety", 2),
     ("watching", 1),
     ("watching", 2),
+    ("checkpoints", 1),
     ("peer_torch", 1),
     ("peer_torch", 2),
     ("peer_keras", 1),

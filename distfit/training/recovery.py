@@ -89,18 +89,16 @@ class Recovery:
                 " input is not known: give the first layer an input_shape="
             )
         found = backup.find()
-        comm = self._model.comm
         if found is None:
             if restarts():
-                comm.announce(
+                _tell(
                     f"this job was started again, but there is no checkpoint in {backup.backup_dir}: TRAINING BEGINS"
                     " FROM THE START. Is backup_dir the same folder as before, on a disk that all jobs see?"
                 )
             return None
         path, checkpoint = found
-        place = Place.of(checkpoint.state)
-        if self._callbacks.params.get("verbose"):
-            comm.announce(f"training goes on from {path}, at {place}")
+        if self._callbacks.params.get("verbose") or restarts():
+            _tell(f"training goes on from {path}, at {Place.of(checkpoint.state)}")
         return checkpoint
 
     def _check_feed(self, place: Place) -> None:
@@ -229,4 +227,10 @@ class Recovery:
         try:
             self._backup.wait()
         except Exception as late:
-            sys.stderr.write(f"distfit: the last checkpoint could not be written, either: {late}\n")
+            _tell(f"the last checkpoint could not be written, either: {late}")
+
+
+def _tell(text: str) -> None:
+    """Say something on root, which alone knows it."""
+    sys.stderr.write(f"distfit: {text}\n")
+    sys.stderr.flush()

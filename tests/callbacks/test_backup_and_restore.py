@@ -1,6 +1,8 @@
 """A training that is interrupted, and started again."""
 
+import errno
 import itertools
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -437,6 +439,84 @@ def test_save_freq_is_epoch_or_a_number_of_batches(folder: Path, save_freq: Any)
         BackupAndRestore(folder, save_freq=save_freq)
 
 
+@pytest.mark.parametrize("save_freq", [timedelta(0), "00:00", "soon:er"])
+def test_a_time_between_two_checkpoints_is_positive(folder: Path, save_freq: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"the time between two checkpoints is positive|a time is written as"
+    ):
+        BackupAndRestore(folder, save_freq=save_freq)
+
+
+def test_what_is_done_with_iterables_is_one_of_two(folder: Path) -> None:
+    with pytest.raises(ValueError, match="iterables is 'replay' or 'refuse'"):
+        BackupAndRestore(folder, iterables="skip")  # type: ignore[arg-type]
+
+
 def test_an_empty_folder_name_is_an_error() -> None:
     with pytest.raises(ValueError, match="backup_dir is the path of a folder"):
         BackupAndRestore("")
+
+
+@pytest.mark.parametrize("variable", ["DISTFIT_RESTART", "SLURM_RESTART_COUNT"])
+@pytest.mark.parametrize("count", ["0", "1"])
+def test_a_restart_that_finds_nothing_says_so_loudly(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    variable: str,
+    count: str,
+) -> None:
+    monkeypatch.setenv(variable, count)
+    fit(model_with_state(), BackupAndRestore(folder))
+    told = f"there is no checkpoint in {folder}: TRAINING BEGINS FROM THE START"
+    assert (told in capfd.readouterr().err) == (count == "1")
+
+
+def test_what_it_goes_on_from_is_told(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    interrupted(model_with_state(), BackupAndRestore(folder, 1, background=False), Interrupt(after_batches=5))
+    model_with_state().fit(X, Y, batch_size=4, epochs=4, verbose=2, callbacks=[BackupAndRestore(folder)])
+    assert (
+        f"distfit: training goes on from {folder}/checkpoint-000004, at epoch 2, batch 2\n"
+        in capfd.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_write_that_fails_leaves_the_one_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, background: bool
+) -> None:
+    """The disk is full for a while; with the next start, there is room."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill(epoch: int, logs: Any) -> None:
+        if epoch == 2:
+            monkeypatch.setattr(os, "fsync", full)
+
+    through = fit(model_with_state())
+    saving = {"background": background}
+    with pytest.raises(OSError, match="No space left on device"):
+        fit(model_with_state(), BackupAndRestore(folder, **saving), LambdaCallback(on_epoch_begin=fill))
+    monkeypatch.undo()
+    # In the background, that of the second epoch may still have been under way.
+    assert places(folder) in ([[(2, 0, 6)], [(1, 0, 3)]] if background else [[(2, 0, 6)]])
+    assert_same(fit(model_with_state(), BackupAndRestore(folder, **saving)), through)
+
+
+def test_where_training_fails_its_error_is_raised_and_not_that_of_the_last_write(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    interrupted(
+        model_with_state(), BackupAndRestore(folder), LambdaCallback(on_epoch_begin=_interrupt_second)
+    )
+    assert "the last checkpoint could not be written, either: [Errno 28]" in capfd.readouterr().err
+
+
+def _interrupt_second(epoch: int, logs: Any) -> None:
+    if epoch == 1:
+        raise Interrupted
