@@ -24,6 +24,11 @@ from distfit.checkpoint.state_tree import decode, encode
 
 WEIGHTS, OPTIMIZER, STATE_ARRAYS = "weights.safetensors", "optimizer.safetensors", "state.safetensors"
 
+_UNREADABLE = (
+    errno.EIO,
+    errno.EISDIR,
+)  # a disk that cannot read a file, and a folder of that name: both are damage
+
 
 def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write a checkpoint's folder, which is whole or absent whenever the process dies.
@@ -179,10 +184,7 @@ def _examine(folder: Path, contents: dict[str, np.ndarray] | None = None) -> lis
         try:
             digest, content = _read(folder / name, keep=contents is not None)
         except OSError as error:
-            if error.errno not in (
-                errno.EIO,
-                errno.EISDIR,
-            ):  # a disk that cannot read it; a folder of that name
+            if error.errno not in _UNREADABLE:
                 raise
             problems.append(f"{name} cannot be read: {error.strerror}")
             continue

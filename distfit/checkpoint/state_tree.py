@@ -18,7 +18,6 @@ from distfit.checkpoint.safetensors_file import NAMES
 _ARRAY, _SCALAR, _FLOAT, _COMPLEX = "__array__", "__scalar__", "__float__", "__complex__"
 _TUPLE, _DICT = "__tuple__", "__dict__"
 _RESERVED = "__"  # keys that begin so are wrapped: a later format may have other placeholders
-_AS_BYTES = "cUSMm"  # kinds of arrays that safetensors does not know: they are written as their bytes
 
 
 def encode(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -105,7 +104,7 @@ def _encode_array(array: np.ndarray, place: tuple[str, ...], arrays: dict[str, n
     if array.dtype.name in NAMES:
         arrays[name] = array
         return {_ARRAY: name}
-    if array.dtype.kind not in _AS_BYTES:
+    if not _has_bytes(array.dtype):
         raise TypeError(
             f"an array in a checkpoint's state holds numbers, text or dates. Received: dtype {array.dtype} at {name}"
         )
@@ -118,7 +117,7 @@ def _encode_scalar(scalar: np.generic, place: tuple[str, ...]) -> dict[str, Any]
     dtype = scalar.dtype.newbyteorder("<")
     if dtype.kind in "Mm":
         value = int(scalar.astype(np.int64))
-    elif dtype.name in NAMES or dtype.kind in "cU":
+    elif dtype.name in NAMES or (dtype.kind != "S" and _has_bytes(dtype)):
         value = scalar.item()
     else:
         raise TypeError(
@@ -161,14 +160,17 @@ def _decode(tree: Any, arrays: Mapping[str, np.ndarray] | None) -> Any:
             raise ValueError(f"{placeholder!r} is no placeholder of this format")
 
 
+def _has_bytes(dtype: np.dtype[Any]) -> bool:
+    """Say whether arrays of a dtype that safetensors lacks are written as bytes, which mean the same on any machine."""
+    return dtype.kind in "USMm" or dtype.name in ("complex64", "complex128")
+
+
 def _from_bytes(array: np.ndarray, dtype: np.dtype[Any], shape: list[int]) -> np.ndarray:
-    if dtype.kind not in _AS_BYTES:
+    if not _has_bytes(dtype):
         raise ValueError(f"an array of dtype {dtype} is not written as bytes")
     return array.view(dtype).reshape(shape)
 
 
 def _decode_scalar(dtype: np.dtype[Any], value: Any) -> np.generic:
-    if dtype.kind in "Mm":
-        value = np.int64(value).view(dtype)
-    scalar: np.generic = value if dtype.kind in "Mm" else dtype.type(value)
+    scalar: np.generic = np.int64(value).view(dtype) if dtype.kind in "Mm" else dtype.type(value)
     return scalar

@@ -86,7 +86,8 @@ class Store:
 
         Raises:
             ValueError: if a part is missing.
-            OSError: and whatever `write_checkpoint` raises. The checkpoints before it are there then.
+            OSError: and whatever `write_checkpoint` raises. The checkpoints before it are there then; or the new one
+                is, if it is an older one's removal that failed.
         """
         try:
             fill(folder, checkpoint)

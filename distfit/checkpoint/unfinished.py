@@ -20,8 +20,8 @@ from distfit.checkpoint import files
 _FOREIGN_SECONDS = 3600.0
 """How long what another machine left is taken for work in progress.
 
-Its processes cannot be seen from here. A writer touches its folder every few minutes at the latest, by the next file.
-An hour is far above that, and below the time after which a full disk is likely to have been noticed.
+Its processes cannot be seen from here. A writer at work touches its folder with each piece that it writes: where
+nothing was touched for an hour, nobody is at work.
 """
 
 _HIDDEN = re.compile(
@@ -49,7 +49,7 @@ def begin(target: Path) -> Path:
     unfinished = _hidden(target, "unfinished")
     if (
         unfinished.exists()
-    ):  # of this process, which has at most one under way, and failed to clean up after it
+    ):  # it is this process's own, which has one under way at most, and could not remove it
         files.remove_tree(unfinished)
     files.make_folder(unfinished)
     return unfinished
@@ -98,10 +98,9 @@ def remove(folders: list[Path]) -> None:
         if hidden[-1].exists():  # of this process, which did not get to the end of it
             files.remove_tree(hidden[-1])
         files.rename(folder, hidden[-1])
+    # Before any file goes: else a power cut might bring the old name back, and not the file.
     for parent in {path.parent for path in hidden}:
-        files.sync_folder(
-            parent
-        )  # before any file goes: else a power cut might bring the old name back, and not them
+        files.sync_folder(parent)
     for path in hidden:
         files.remove_tree(path)
 
@@ -130,10 +129,9 @@ def _at_work(path: Path, match: re.Match[str]) -> bool:
     """Say whether the process that named a folder may still be at work on it."""
     pid = int(match["pid"])
     if match["host"] == _host():
-        is_own_removal = (
-            pid == os.getpid() and match["why"] == "removed"
-        )  # which came to an end, perhaps by an error
-        return _when_began(pid) == int(match["began"]) and not is_own_removal
+        # A removal of this process is over: this one is called by the thread that would be at it.
+        is_over = pid == os.getpid() and match["why"] == "removed"
+        return _when_began(pid) == int(match["began"]) and not is_over
     touched = max(entry.lstat().st_mtime for entry in (path, *path.iterdir()))
     return time.time() - touched < _FOREIGN_SECONDS
 

@@ -139,6 +139,10 @@ def test_subclasses_come_back_as_what_they_are_made_of() -> None:
         ({"a": np.array([object()])}, "Received: dtype object at a"),
         ({"a": np.zeros(1, [("x", int)])}, r"Received: dtype \[\('x', '<i8'\)\] at a"),
         ({"a": np.bytes_(b"x")}, "at a has no form in JSON"),
+        ({"a": np.longdouble(1)}, "at a has no form in JSON"),
+        ({"a": np.clongdouble(1)}, "at a has no form in JSON"),
+        ({"a": np.zeros(1, np.longdouble)}, "Received: dtype float128 at a"),
+        ({"a": np.zeros(1, np.clongdouble)}, "Received: dtype complex256 at a"),
     ],
 )
 def test_what_has_no_form_is_named_with_its_place(state: dict[str, Any], words: str) -> None:
