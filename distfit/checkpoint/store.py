@@ -95,6 +95,9 @@ class Store:
         except BaseException:
             self.abandon(folder)
             raise
+        # After `remove`, or where somebody emptied the folder, numbers begin again: this is not the one it was.
+        self._damaged.discard(path)
+        self._records.pop(path, None)
         self._remove_but(kept([self._record(path) for path in self._whole()], retention or Retention()))
         return path
 

@@ -1,6 +1,7 @@
 """The series of a training's checkpoints."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,21 @@ def test_a_damaged_one_takes_no_place_of_those_that_are_kept(store: Store) -> No
         store.newest()
     store.save(epoch(3), Retention(last=2))
     assert names(store) == ["000004", "000002"]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_after_all_were_removed_what_was_known_of_them_is_forgotten(store: Store, by_hand: bool) -> None:
+    retention = Retention(best=1, monitor="loss")
+    damage(store.save(epoch(1, loss=0.1), retention))
+    with pytest.warns(UserWarning, match="000001 is damaged"):
+        store.newest()
+    if by_hand:
+        shutil.rmtree(store.folder)
+    else:
+        store.remove()
+    for loss in (0.5, 0.3, 0.4):
+        store.save(epoch(1, loss=loss), retention)
+    assert names(store) == ["000003", "000002"]
 
 
 def test_where_all_are_damaged_there_is_none(store: Store) -> None:
