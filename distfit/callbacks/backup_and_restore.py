@@ -120,7 +120,9 @@ class BackupAndRestore(Callback):
         """
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
         if not os.access(self.backup_dir, os.W_OK):
-            raise PermissionError(f"no checkpoint can be written to {self.backup_dir}: the folder is read-only")
+            raise PermissionError(
+                f"no checkpoint can be written to {self.backup_dir}: the folder is read-only"
+            )
         self._store.tidy()
         found = self._store.newest()
         if found is None and (paths := self._store.paths()):

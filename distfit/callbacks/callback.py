@@ -83,6 +83,18 @@ class Callback:
         """
         (self._ranks_of_training or Communicator.world()).print(text)
 
+    def collect(self, comm: Communicator) -> None:
+        """Bring to root what it has to know of the other ranks, before a checkpoint takes `state_dict` there.
+
+        Called on all ranks, wherever the hooks of the callback run, so that it may call collectives:
+        ``self.all_parts = comm.all_gather_object(self.own_part)``. Most callbacks have nothing to do here.
+
+        Args:
+            comm: the ranks that train together.
+
+        Ranks: every rank; what the override sends.
+        """
+
     def state_dict(self) -> dict[str, Any]:
         """Return how far the callback has come: what a checkpoint has to hold for it to go on as if never stopped.
 

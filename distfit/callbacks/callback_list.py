@@ -208,6 +208,15 @@ class CallbackList(PlacedCallbacks):
         """
         return {name: callback.state_dict() for name, callback in self._stateful()}
 
+    def collect(self) -> None:
+        """Let callbacks bring to root what only other ranks know, before `states` is called there.
+
+        Ranks: every rank; what the callbacks send, and mostly nothing.
+        """
+        for callback in self.callbacks:
+            if isinstance(callback, Callback):
+                callback.collect(self.comm)
+
     def expect_states(self, states: dict[str, Any]) -> None:
         """Go on from there in the training that begins next: behind `on_train_begin`, which begins anew.
 

@@ -11,6 +11,7 @@ import numpy as np
 from distfit.callbacks.batch_count import CountsBatches, batches_between
 from distfit.callbacks.callback import Logs, Ranks
 from distfit.callbacks.monitor import Mode, MonitorCallback
+from distfit.checkpoint import Retention, Store
 
 
 class ModelCheckpoint(CountsBatches, MonitorCallback):
@@ -30,6 +31,9 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
         save_freq: ``"epoch"``, or a number of batches, counted across epochs from the start of `fit`. With
             ``steps_per_execution``, at the first call of the batch hook after so many.
         initial_value_threshold: a value that has to be beaten, too.
+        retention: where given, `filepath` is the path of a folder, without fields, to which checkpoints are saved:
+            weights and the optimizer's state, under numbers; see `distfit.checkpoint.Store`. It says which of them are
+            kept, such as ``Retention(last=2, best=3, monitor="val_loss")``. `load_weights` reads one.
 
     Raises:
         ValueError: for another ending, or another `save_freq`.
@@ -60,6 +64,8 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
         mode: Mode = "auto",
         save_freq: Literal["epoch"] | int = "epoch",
         initial_value_threshold: float | None = None,
+        *,
+        retention: Retention | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
         self.filepath = os.fspath(filepath)
@@ -68,17 +74,28 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
         self.save_weights_only = save_weights_only or self.filepath.endswith(
             (".weights.safetensors", ".weights.npz")
         )
-        endings = (".safetensors", ".npz") if self.save_weights_only else (".safetensors",)
-        if not self.filepath.endswith(endings):
-            raise ValueError(
-                f"{'weights are' if self.save_weights_only else 'a model is'} saved to a file that ends in"
-                f" {' or '.join(endings)}. Received: filepath={self.filepath!r}"
-            )
+        self.retention = retention
+        self._check_ending()
         self._batches_between = batches_between("save_freq", save_freq, {"epoch": 0})
         self.save_freq = save_freq
         self._epoch = 0
         if self._batches_between:
             self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
+
+    def _check_ending(self) -> None:
+        if self.retention is not None:
+            if self.filepath.endswith((".safetensors", ".npz")):
+                raise ValueError(
+                    "with retention=, checkpoints are saved to a folder of their own, which filepath names. Received:"
+                    f" filepath={self.filepath!r}"
+                )
+            return
+        endings = (".safetensors", ".npz") if self.save_weights_only else (".safetensors",)
+        if not self.filepath.endswith(endings):
+            raise ValueError(
+                f"{'weights are' if self.save_weights_only else 'a model is'} saved to a file that ends in"
+                f" {' or '.join(endings)}; or with retention= to a folder. Received: filepath={self.filepath!r}"
+            )
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
         self._begin_count()
@@ -89,26 +106,38 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
-            self._save(logs or {}, epoch=epoch + 1)
+            self._save(logs or {}, (epoch + 1, 0), epoch=epoch + 1)
 
     def _after_batch(self, batch: int, logs: Logs | None = None) -> None:
         if self._count(batch, self._batches_between):
-            self._save(logs or {}, epoch=self._epoch + 1, batch=batch + 1)
+            self._save(logs or {}, (self._epoch, batch + 1), epoch=self._epoch + 1, batch=batch + 1)
 
-    def _save(self, logs: Logs, **numbers: int) -> None:
+    def _save(self, logs: Logs, done: tuple[int, int], **numbers: int) -> None:
+        """Save, if that is to be.
+
+        Args:
+            logs: of the epoch or the batch.
+            done: epochs, and batches of the one under way.
+            numbers: for the file's name, from 1.
+        """
         if self.save_best_only and not self._is_best(logs):
             return
+        if self.retention is not None:
+            epoch, batch = done
+            checkpoint = self.model.as_checkpoint(epoch=epoch, batch=batch, logs=dict(logs))
+            path = os.fspath(Store(self.filepath).save(checkpoint, self.retention))
+        else:
+            path = self._name(logs, numbers)
+            (self.model.save_weights if self.save_weights_only else self.model.save)(path)
+        if self.verbose:
+            self.say(f"Epoch {self._epoch + 1}: saved {path}")
+
+    def _name(self, logs: Logs, numbers: dict[str, int]) -> str:
         try:
-            path = self.filepath.format(**{**logs, **numbers})
+            return self.filepath.format(**{**logs, **numbers})
         except KeyError as error:
             known = ", ".join({**numbers, **logs})
             raise KeyError(f"{self.filepath!r} has the field {error}, but the logs have: {known}") from None
-        if self.save_weights_only:
-            self.model.save_weights(path)
-        else:
-            self.model.save(path)
-        if self.verbose:
-            self.say(f"Epoch {self._epoch + 1}: saved {path}")
 
     def _is_best(self, logs: Logs) -> bool:
         value: Any = self.monitored(logs)

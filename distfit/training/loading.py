@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from distfit.checkpoint import read_arrays
 from distfit.comm import Communicator
 from distfit.training.config import graph_of, read
 from distfit.training.model import Model
-from distfit.training.saving import optimizer_state
+from distfit.training.saving import optimizer_state, read_saved
 
 
 def load_model(
@@ -40,11 +38,10 @@ def load_model(
         content: list[Any] = [None]
 
         def fetch() -> None:
-            content[0] = read_arrays(filepath)
+            content[0] = read_saved(filepath)
 
         whole.on_root(fetch)
-        arrays, metadata = whole.current.broadcast_object(content[0])
-        config = json.loads(metadata.get("distfit", "{}"))
+        arrays, config = whole.current.broadcast_object(content[0])
         if "layers" not in config:
             raise ValueError(
                 f"{os.fspath(filepath)} holds no model: load_weights reads a file of weights alone"
@@ -59,5 +56,5 @@ def load_model(
         model.progress.seed, model.progress.step = config["progress"]["seed"], config["progress"]["step"]
         if compile and config["compile"] is not None:
             model.compile(**read(config["compile"], custom))
-            model.optimizer.restore(*optimizer_state(arrays, metadata))
+            model.optimizer.restore(*optimizer_state(arrays, config))
     return model

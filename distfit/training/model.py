@@ -373,3 +373,4 @@ class Model:
     save_weights = saving.save_weights
     load_weights = saving.load_weights
     save = saving.save
+    as_checkpoint = saving.as_checkpoint

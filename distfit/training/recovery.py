@@ -202,6 +202,7 @@ class Recovery:
         model, comm = self._model, self._model.comm
         model.progress.is_to_save = False
         metrics = model.scores.saved(comm) if place.batch else None
+        self._callbacks.collect()
         if self._backup is not None:
             self._backup.save(capture(model, self._callbacks, place, logs, metrics, self._data))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distfit.checkpoint import read_arrays, write_arrays
+from distfit.checkpoint import Checkpoint, load, read_arrays, write_arrays
 from distfit.engines import Variable
 from distfit.errors import ModelTorn
 from distfit.training.config import config_of
@@ -62,14 +62,14 @@ def save_weights(
 
 
 def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Read weights that `save_weights` or `save` wrote.
+    """Read weights that `save_weights` or `save` wrote, or those of a checkpoint.
 
     Where the file holds the state of an optimizer, too, and the model is compiled, that is restored as in Keras: its
     arrays, the number of updates and the learning rate. A state that does not fit, as that of another kind of
     optimizer, is left out with a warning.
 
     Args:
-        filepath: of the file.
+        filepath: of the file, or of a checkpoint's folder, such as ``"backup/checkpoint-000012"``.
         skip_mismatch: whether weights of another shape, or missing ones, are left as they are.
 
     Raises:
@@ -103,6 +103,35 @@ def save(self: Model, filepath: str | os.PathLike[str], overwrite: bool = True) 
         self.comm.on_root(lambda: _save(self, filepath, overwrite=overwrite))
 
 
+def as_checkpoint(self: Model, **state: Any) -> Checkpoint:
+    """Return what a checkpoint holds of the model: weights, the optimizer's state, the seed and the count of steps.
+
+    Args:
+        state: what else it is to hold, such as ``epoch`` and ``logs``; see docs/checkpoint-format.md.
+
+    Returns:
+        A checkpoint whose arrays are the model's own, and no copies.
+
+    Raises:
+        ModelTorn: if an update of the weights failed half-way.
+
+    Ranks: local; any of them, which hold equal copies.
+    """
+    optimizer, progress = self.compiled.optimizer, self.progress
+    return Checkpoint(
+        _weights(self),
+        optimizer.state(),
+        {
+            "step": progress.step,
+            "seed": progress.seed,
+            "optimizer": optimizer.scalars(),
+            "updates_skipped": self.numerics.skipped,
+            "model": self.engine.describe(),
+            **state,
+        },
+    )
+
+
 def _save(model: Model, filepath: str | os.PathLike[str], *, overwrite: bool) -> None:
     if not str(filepath).endswith(".safetensors"):
         raise ValueError(
@@ -124,14 +153,33 @@ def _optimizer_arrays(model: Model) -> dict[str, np.ndarray]:
     return {_OF_OPTIMIZER + name: array for name, array in model.compiled.optimizer.state().items()}
 
 
+def read_saved(filepath: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a file that `save` or `save_weights` wrote, or a checkpoint's folder.
+
+    Returns:
+        The arrays by name, those of the optimizer under ``optimizer/``; and what is known of them besides.
+
+    Raises:
+        ValueError: for a file of another kind, or a damaged one.
+        OSError: if it cannot be read.
+
+    Ranks: local.
+    """
+    if not Path(filepath).is_dir():
+        arrays, metadata = read_arrays(filepath)
+        return arrays, json.loads(metadata.get("distfit", "{}"))
+    checkpoint = load(filepath)
+    state = {_OF_OPTIMIZER + name: array for name, array in checkpoint.optimizer.items()}
+    return {**checkpoint.weights, **state}, {"optimizer_scalars": checkpoint.state.get("optimizer", {})}
+
+
 def optimizer_state(
-    arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+    arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Return the arrays and scalars of the optimizer that a file holds; no scalars where it holds none.
 
     Ranks: local.
     """
-    config: dict[str, Any] = json.loads(metadata.get("distfit", "{}"))
     state = {
         name.removeprefix(_OF_OPTIMIZER): array
         for name, array in arrays.items()
@@ -154,11 +202,11 @@ def _write(
 
 def _load(model: Model, filepath: str, *, skip: bool) -> None:
     """Check all that is to be written before the first of it is."""
-    arrays, metadata = read_arrays(filepath)
+    arrays, config = read_saved(filepath)
     variables = model.engine.variables
     if not skip:
         check_fit(variables, arrays, filepath)
-    _restore_optimizer(model, arrays, metadata, filepath)
+    _restore_optimizer(model, arrays, config, filepath)
     for variable in variables:
         if variable.name in arrays and arrays[variable.name].shape == variable.value.shape:
             variable.assign(arrays[variable.name])
@@ -187,9 +235,9 @@ def check_fit(variables: Sequence[Variable], arrays: Mapping[str, np.ndarray], w
 
 
 def _restore_optimizer(
-    model: Model, arrays: dict[str, np.ndarray], metadata: dict[str, str], filepath: str
+    model: Model, arrays: dict[str, np.ndarray], config: dict[str, Any], filepath: str
 ) -> None:
-    state, scalars = optimizer_state(arrays, metadata)
+    state, scalars = optimizer_state(arrays, config)
     if model.optimizer is None or not scalars:
         return
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distfit.callbacks import CallbackList
 from distfit.checkpoint import Checkpoint
-from distfit.errors import DataMismatch, ModelTorn
+from distfit.errors import DataMismatch
 from distfit.training.saving import check_fit
 from distfit.training.scores import Saved
 
@@ -62,26 +62,16 @@ def capture(
 
     Ranks: local; root, of which the other ranks hold no more than equal copies.
     """
-    if model.progress.torn:
-        raise ModelTorn("an update of the weights failed half-way: they are not worth saving")
-    optimizer, progress = model.compiled.optimizer, model.progress
-    state = {
-        "epoch": place.epoch,
-        "batch": place.batch,
-        "step": progress.step,
-        "seed": progress.seed,
+    return model.as_checkpoint(
+        epoch=place.epoch,
+        batch=place.batch,
         # Not that time was over: the next job has some of its own.
-        "is_stopped": bool(model.stop_training and not model.interrupted),
-        "updates_skipped": model.numerics.skipped,
-        "optimizer": optimizer.scalars(),
-        "metrics": metrics,
-        "logs": dict(logs),
-        "callbacks": callbacks.states(),
-        "model": model.engine.describe(),
-        "data": data,
-    }
-    weights = {variable.name: variable.value for variable in model.engine.variables}
-    return Checkpoint(weights, optimizer.state(), state)
+        is_stopped=bool(model.stop_training and not model.interrupted),
+        metrics=metrics,
+        logs=dict(logs),
+        callbacks=callbacks.states(),
+        data=data,
+    )
 
 
 def restore_model(model: Model, checkpoint: Checkpoint) -> None:

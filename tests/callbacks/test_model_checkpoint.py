@@ -10,7 +10,8 @@ from support.scripted import ScriptedModel, losses, play
 from support.small import line, regression
 
 from distfit import load_model
-from distfit.callbacks import ModelCheckpoint
+from distfit.callbacks import Callback, ModelCheckpoint
+from distfit.checkpoint import Retention, Store
 from distfit.comm import Communicator
 
 
@@ -211,3 +212,36 @@ def test_verbose_says_what_was_saved(capsys: pytest.CaptureFixture[str]) -> None
         "Epoch 1: saved 1.safetensors",
         "Epoch 2: saved 2.safetensors",
     ]
+
+
+def test_checkpoints_of_which_some_are_kept(tmp_path: Path) -> None:
+    """The last one and the two best of five epochs, each with the weights that it had."""
+    folder, weights, losses_seen = tmp_path / "kept", [], [0.5, 0.3, 0.4, 0.2, 0.6]
+
+    class Scripted(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs["val_loss"] = losses_seen[epoch]
+            weights.append(model.get_weights())
+
+    model = regression(Communicator.alone(), optimizer="adam")
+    saving = ModelCheckpoint(folder, retention=Retention(last=1, best=2, monitor="val_loss"))
+    model.fit(*line(), epochs=5, verbose=0, callbacks=[Scripted(), saving])
+    assert [path.name for path in Store(folder).paths()] == [f"checkpoint-00000{n}" for n in (5, 4, 2)]
+    again = regression(Communicator.alone(), optimizer="adam")
+    for number in (2, 4, 5):
+        again.load_weights(folder / f"checkpoint-00000{number}")
+        for weight, expected in zip(again.get_weights(), weights[number - 1], strict=True):
+            np.testing.assert_array_equal(weight, expected)
+        assert again.optimizer.iterations == number
+
+
+def test_a_file_is_no_folder_of_checkpoints() -> None:
+    with pytest.raises(ValueError, match="checkpoints are saved to a folder of their own"):
+        ModelCheckpoint("a.safetensors", retention=Retention())
+
+
+def test_a_checkpoint_is_no_model(tmp_path: Path) -> None:
+    model = regression(Communicator.alone())
+    model.fit(*line(), verbose=0, callbacks=[ModelCheckpoint(tmp_path / "kept", retention=Retention())])
+    with pytest.raises(ValueError, match="holds no model: load_weights reads a file of weights alone"):
+        load_model(tmp_path / "kept" / "checkpoint-000001", comm=Communicator.alone())

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from support.small import line, regression
 
-from distfit import Model, Sequential, errors, layers, load_model, losses, optimizers, utils
+from distfit import Model, Sequential, data, errors, layers, load_model, losses, optimizers, utils
+from distfit.callbacks import BackupAndRestore, Callback, ModelCheckpoint
+from distfit.checkpoint import Retention, load
 from distfit.comm import Communicator
 from distfit.optimizers import schedules
 
@@ -332,3 +334,91 @@ def test_a_rank_on_its_own_saves_for_itself(comm: Communicator, tmp_path: Path) 
         model.save_weights(tmp_path / f"{comm.rank}.npz")
     assert (tmp_path / f"{comm.rank}.npz").exists()
     comm.barrier()
+
+
+def test_a_checkpoint_comes_back_on_all_ranks(comm: Communicator, folder: Path) -> None:
+    first = net(comm, "adam")
+    saving = ModelCheckpoint(folder / "kept", retention=Retention())
+    first.fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=[saving])
+    model = net(comm, "adam")
+    model.load_weights(folder / "kept" / "checkpoint-000002")
+    weights_equal(model, first.get_weights())
+    assert comm.all_gather_object(model.optimizer.iterations) == [first.optimizer.iterations] * comm.size
+
+
+class Rows(Callback):
+    """Counts the rows that each rank has seen: what root has to know of the others, for a checkpoint."""
+
+    def __init__(self, comm: Communicator, ranks: Any) -> None:
+        self.ranks, self.own, self.all = ranks, comm.rank, []
+
+    def collect(self, comm: Communicator) -> None:
+        self.all = comm.all_gather_object(self.own)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"all": self.all}
+
+
+@pytest.mark.parametrize("ranks", ["all", "root"])
+def test_what_only_other_ranks_know_is_collected_for_a_checkpoint(
+    comm: Communicator, folder: Path, ranks: Any
+) -> None:
+    saving = BackupAndRestore(folder / "backup", delete_checkpoint=False)
+    regression(comm).fit(X, Y, epochs=1, verbose=0, callbacks=[saving, Rows(comm, ranks)])
+    state = load(folder / "backup" / "checkpoint-000001").state["callbacks"]["Rows"]
+    assert comm.all_gather_object(state) == [{"all": list(range(comm.size))}] * comm.size
+
+
+def test_a_backup_that_root_alone_has(comm: Communicator, folder: Path) -> None:
+    """As Horovod's users write it; all ranks go on from it."""
+
+    class PowerCut(Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 2:
+                raise OSError("power cut")
+
+    def train(*more: Callback) -> Sequential:
+        model = net(comm, "adam")
+        callbacks = [*more]
+        if comm.rank == 0:
+            callbacks.append(BackupAndRestore(folder / "backup", save_freq=3))
+        model.fit(X, Y, batch_size=4, epochs=4, verbose=0, callbacks=callbacks)
+        return model
+
+    with pytest.raises(OSError, match="power cut"):
+        train(PowerCut())
+    through = net(comm, "adam")
+    through.fit(X, Y, batch_size=4, epochs=4, verbose=0)
+    again = train()
+    weights_equal(again, through.get_weights())
+    assert again.history.history == through.history.history
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_iterables_go_on_at_their_place(comm: Communicator, folder: Path, local: bool) -> None:
+    """One stream for all ranks, or one of each rank's own: of those, on as many ranks as before."""
+
+    class PowerCut(Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if model.progress.step == 5:
+                raise OSError("power cut")
+
+    class Batches:
+        def __iter__(self) -> Any:
+            mine = slice(comm.rank, None, comm.size) if local else slice(None)
+            return ((X[start : start + 4][mine], Y[start : start + 4][mine]) for start in (0, 4, 8))
+
+    def train(*callbacks: Callback) -> Sequential:
+        stream = data.LocalPart(Batches()) if local else Batches()
+        model.fit(stream, epochs=4, verbose=0, callbacks=list(callbacks))
+        return model
+
+    model = net(comm, "adam")
+    through = train()
+    model = net(comm, "adam")
+    with pytest.raises(OSError, match="power cut"):
+        train(BackupAndRestore(folder / "backup", save_freq=2), PowerCut())
+    model = net(comm, "adam")
+    again = train(BackupAndRestore(folder / "backup", save_freq=2))
+    weights_equal(again, through.get_weights())
+    assert again.history.history == through.history.history
