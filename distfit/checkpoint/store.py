@@ -70,6 +70,7 @@ class Store:
         Raises:
             OSError: if it cannot be made.
         """
+        self.tidy()
         newest = max(map(_number, self._named()), default=0)
         return unfinished.begin(self.folder / f"checkpoint-{newest + 1:06d}")
 
@@ -127,8 +128,10 @@ class Store:
     def tidy(self) -> None:
         """Remove what was left where a write or a removal was cut off, unless its process may still be at work.
 
+        A save does so first; at the start of a training it gives room. What cannot be removed is warned of.
+
         Raises:
-            OSError: if that fails.
+            OSError: if the folder cannot be read.
         """
         unfinished.remove_leftovers(self.folder, _NAME)
 

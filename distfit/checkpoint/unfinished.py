@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import time
+import warnings
 from pathlib import Path
 
 from distfit.checkpoint import files
@@ -108,12 +109,14 @@ def remove(folders: list[Path]) -> None:
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
     """Remove what writers and removers of such names left in a folder when they died.
 
+    What cannot be removed, as another user's, stays: it takes room, and there is a warning of it, but nobody reads it.
+
     Args:
         folder: that the names are in.
         names: the whole of a name matches it.
 
     Raises:
-        OSError: if that fails.
+        OSError: if the folder cannot be read.
 
     Ranks: local; one rank.
     """
@@ -121,8 +124,11 @@ def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
         match = _HIDDEN.fullmatch(path.name)
         if not match or not names.fullmatch(match["name"]) or not path.is_dir() or path.is_symlink():
             continue
-        if not _at_work(path, match):
-            files.remove_tree(path)
+        try:
+            if not _at_work(path, match):
+                files.remove_tree(path)
+        except OSError as error:
+            warnings.warn(f"{path}, left by a process that died, cannot be removed: {error}", stacklevel=3)
 
 
 def _at_work(path: Path, match: re.Match[str]) -> bool:

@@ -1,5 +1,6 @@
 """What a process that died left behind goes; what another one is at work on stays."""
 
+import errno
 import os
 import re
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distfit.checkpoint import Checkpoint, Store, unfinished
+from distfit.checkpoint import Checkpoint, Store, files, unfinished
 
 NAMES = re.compile(r"checkpoint-\d{6,}")
 HOST = re.sub(r"[^\w-]", "-", socket.gethostname())
@@ -53,6 +54,25 @@ def test_what_another_process_is_at_work_on_stays(tmp_path: Path, why: str) -> N
         process.stdin.close()
     Store(tmp_path).tidy()
     assert not path.exists()
+
+
+def test_the_next_save_removes_it_too(tmp_path: Path, dead: int) -> None:
+    for why in ("unfinished", "removed"):
+        leave(tmp_path, f".checkpoint-000007.{HOST}.{dead}-123.{why}")
+    Store(tmp_path).save(Checkpoint())
+    assert os.listdir(tmp_path) == ["checkpoint-000001"]
+
+
+def test_what_cannot_be_removed_is_no_hindrance(
+    tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    leave(tmp_path, f".checkpoint-000007.{HOST}.{dead}-123.unfinished")
+    monkeypatch.setattr(files, "unlink", refuse)
+    with pytest.warns(UserWarning, match="left by a process that died, cannot be removed: .*not permitted"):
+        assert Store(tmp_path).save(Checkpoint()).name == "checkpoint-000001"
 
 
 def test_a_process_that_got_the_number_of_one_that_died_is_another(tmp_path: Path) -> None:
