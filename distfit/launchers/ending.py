@@ -38,7 +38,7 @@ class Cause:
 
         Example:
             >>> one = Cause("rank 1 raised ValueError: bad", "ValueError: bad", step=12, exact=True)
-            >>> one.is_same(one), one.is_same(Cause("rank 1 was killed by signal 9 (SIGKILL)"))
+            >>> one.is_same(one), one.is_same(Cause("rank 1 was killed by signal 9, SIGKILL"))
             (True, False)
         """
         known = None not in (self.error, self.step) and self.exact and other.exact
@@ -120,9 +120,8 @@ def cause_of(
     number = status - 128 if status > 128 else status  # Open MPI's and MPICH's way to tell it
     if number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM):
         return _killed(None, number, step_of_dead)
-    rank = None if death is None else death.rank
-    who = "a rank" if rank is None else f"rank {rank}"
-    return Cause(f"{who} ended with status {status}", f"status {status}", step_of_dead)
+    how = "without leaving MPI" if death is not None and death.status is None else f"with status {status}"
+    return Cause(f"{_who(death.rank if death else None)} ended {how}", f"status {status}", step_of_dead)
 
 
 def _raised(failure: Failure) -> Cause:
@@ -132,6 +131,9 @@ def _raised(failure: Failure) -> Cause:
 
 def _killed(rank: int | None, number: int, step: int | None) -> Cause:
     names = {one.value: one.name for one in signal.Signals}
-    who = "a rank" if rank is None else f"rank {rank}"
     error = None if number in _FROM_OUTSIDE else f"signal {number}"
-    return Cause(f"{who} was killed by signal {number} ({names.get(number, 'unknown')})", error, step)
+    return Cause(f"{_who(rank)} was killed by signal {number}, {names.get(number, 'unknown')}", error, step)
+
+
+def _who(rank: int | None) -> str:
+    return "a rank" if rank is None else f"rank {rank}"

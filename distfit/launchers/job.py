@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from distfit.launchers.leftovers import Leftovers, remove_session_folder
 from distfit.launchers.mailbox import Mailbox
@@ -15,10 +15,11 @@ from distfit.launchers.records import Records
 from distfit.launchers.runner import Runner
 from distfit.launchers.steps import Steps
 
-_LOOK_S = 0.1
+_LOOK_S = 0.2
 _TIME_TO_END_S = 45.0  # behind a request to end; distfit's own ranks end within 30 s of it
 _NEVER = float("inf")
 _TIDY_S = 1.0  # for mpiexec to notice that all ranks have ended
+_STUCK_S = 15.0  # and to end then: Open MPI's was seen to wait for ever after it had lost a host
 
 
 class Job:
@@ -54,7 +55,9 @@ class Job:
         self._ranks, self._runner, self._records, self._output = ranks, runner, records, output
         self._leftovers = Leftovers()
         self._held_back = False
-        self._kill_at = self._tidy_at = _NEVER
+        self._kill_at = _NEVER
+        self._look_at = 0.0
+        self._tidy_at = time.monotonic() + _TIDY_S
         self.steps = Steps(ranks)
         self.asked_by: signal.Signals | None = None
         supervisor = os.getpid()
@@ -66,7 +69,7 @@ class Job:
             stderr=subprocess.PIPE,
             # Of its own, so that keys that interrupt, and a terminal that goes, come to the supervisor alone.
             start_new_session=True,
-            preexec_fn=lambda: die_with(supervisor),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=lambda: die_with(supervisor),  # noqa: PLW1509 - no other thread runs Python here
         )
         for stream, target in ((self._process.stdout, STDOUT), (self._process.stderr, STDERR)):
             if stream is not None:  # never: both are pipes
@@ -81,18 +84,17 @@ class Job:
         end = os.pidfd_open(self._process.pid)
         try:
             while not self._has_ended():
-                self._output.pump(_LOOK_S, (mailbox.bell, end))
-                processes = self._records.processes()
-                self._leftovers.look(processes)
-                self.steps.look(processes)
+                rung = self._output.pump(_LOOK_S, (mailbox.bell, self._leftovers.bell, end))
+                if rung or time.monotonic() > self._look_at:  # and not for each line that ranks print
+                    self._look()
                 for number in mailbox.take():
                     self._receive(number)
                 self._deliver()
-                self._watch_the_end(processes)
         finally:
             os.close(end)
             self._clean()
-        status = self._process.wait()
+        with self._process as process:
+            status = process.wait()
         return status if status >= 0 else 128 - status
 
     def _has_ended(self) -> bool:
@@ -129,14 +131,18 @@ class Job:
     def _send(self, number: signal.Signals) -> None:
         os.kill(self._process.pid, number)
 
-    def _watch_the_end(self, processes: Collection[int]) -> None:
-        """Help an end that does not come by itself."""
+    def _look(self) -> None:
+        """See how far the job is, and help an end that does not come by itself."""
         now = time.monotonic()
+        self._look_at = now + _LOOK_S
+        processes = self._records.processes()
+        self._leftovers.look(processes)
+        self.steps.look(processes)
         if len(processes) < self._ranks or any(map(runs, processes)):
             self._tidy_at = now + _TIDY_S
         elif now > self._tidy_at:
             self._kill_what_ranks_started()
-        if now > self._kill_at:
+        if now > min(self._kill_at, self._tidy_at + _STUCK_S):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def _kill_what_ranks_started(self) -> None:
@@ -151,4 +157,5 @@ class Job:
         self._kill_what_ranks_started()
         self._output.drain()
         self._leftovers.remove()
+        self._leftovers.close()
         remove_session_folder(self._process.pid)

@@ -1,6 +1,7 @@
 """Shared memory and temporary folders that MPI leaves behind where its ranks are killed."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 from distfit.launchers.process import all_processes, files_of
 
 _PATTERNS = ("mpich_shm_*", "vader_segment.*", "sm_segment.*")
+_IN_CREATE = 0x100  # of inotify(7)
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where MPI makes it
 
 
@@ -34,6 +36,11 @@ class Leftovers:
         self._folder = folder
         self._known = set(self._listed())  # what was there before the job is not its own
         self._own: dict[Path, int] = {}
+        self.bell = _creations(folder)
+
+    def close(self) -> None:
+        """Watch the folder no longer."""
+        os.close(self.bell)
 
     def look(self, processes: Iterable[int]) -> None:
         """Note new segments that ranks of the job have.
@@ -41,6 +48,8 @@ class Leftovers:
         Args:
             processes: of the ranks on this machine.
         """
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.bell, 1 << 16)
         new = [(path, inode) for path, inode in self._listed() if (path, inode) not in self._known]
         if not new:
             return
@@ -69,6 +78,20 @@ class Leftovers:
                     if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid():
                         found.append((path, status.st_ino))
         return found
+
+
+def _creations(folder: Path) -> int:
+    """Return a descriptor that can be read when something is made in a folder.
+
+    Where the folder cannot be watched it is one that never can be: what looks there are then come at their intervals.
+    """
+    libc = ctypes.CDLL(None)
+    descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if libc.inotify_add_watch(descriptor, os.fsencode(folder), _IN_CREATE) >= 0:
+        return descriptor
+    if descriptor >= 0:
+        os.close(descriptor)
+    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
 
 def remove_session_folder(launcher: int) -> None:

@@ -9,6 +9,7 @@ from typing import final
 from distfit.launchers.runner import Death, Runner
 
 _KILLED = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on\s+signal (\d+)")
+_LEFT = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exiting\s+improperly")
 _ENDED = re.compile(r"Process name:\s+\[.*,\s*(\d+)\]\s+Exit code:\s+(\d+)")
 
 
@@ -52,4 +53,6 @@ class OpenMpi(Runner):
             return Death(int(killed[1]), signal=int(killed[2]))
         if ended := _ENDED.search(text):
             return Death(int(ended[1]), status=int(ended[2]))
+        if left := _LEFT.search(text):
+            return Death(int(left[1]))
         return None

@@ -75,8 +75,12 @@ class Output:
                 size = fcntl.ioctl(STDOUT, termios.TIOCGWINSZ, b"\0" * 8)
                 fcntl.ioctl(self._ours[1], termios.TIOCSWINSZ, size)
 
-    def pump(self, seconds: float, bells: Iterable[int] = ()) -> None:
-        """Copy what comes within some seconds, or until there was something, or one of the `bells` can be read."""
+    def pump(self, seconds: float, bells: Iterable[int] = ()) -> set[int]:
+        """Copy what comes, until there was something, or some seconds are over, or one of the `bells` can be read.
+
+        Returns:
+            The bells that can.
+        """
         for bell in bells:
             self._sources.register(bell, selectors.EVENT_READ, None)
         try:
@@ -87,6 +91,7 @@ class Output:
         for key, _ in ready:
             if key.data is not None:
                 self._pass_on(key.fd, key.data)
+        return {key.fd for key, _ in ready if key.data is None}
 
     def drain(self) -> None:
         """Copy what is there already."""
@@ -123,3 +128,14 @@ class Output:
     def text(self) -> str:
         """The last of what was written."""
         return self._remembered.decode(errors="replace").replace("\r\n", "\n")
+
+
+def tail(log: Path) -> str:
+    """Return the end of a log; nothing of one that was never begun.
+
+    Ranks: local; the supervisor's.
+    """
+    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _REMEMBERED))
+        return file.read().decode(errors="replace")
+    return ""

@@ -36,15 +36,15 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._processes: dict[Path, int] = {}
 
     def processes(self) -> dict[int, int]:
         """Return the ranks of this machine that began, by the number of their process."""
-        found = {}
-        for path in self.folder.glob("rank-*.began"):
+        for path in set(self.folder.glob("rank-*.began")).difference(self._processes):
             text = path.read_text()
             if text.endswith("\n"):  # it is whole
-                found[int(text)] = _rank(path)
-        return found
+                self._processes[path] = int(text)
+        return {process: _rank(path) for path, process in self._processes.items()}
 
     @property
     def joined(self) -> bool:

