@@ -3,7 +3,6 @@
 from distfit.checkpoint.arrays import read_arrays, write_arrays
 from distfit.checkpoint.atomic import write_atomically
 from distfit.checkpoint.background_writer import BackgroundWriter
-from distfit.checkpoint.backups import Backups
 from distfit.checkpoint.checkpoint import Checkpoint
 from distfit.checkpoint.damage import DamagedCheckpoint, NewerCheckpoint
 from distfit.checkpoint.folder import load, verify, write_checkpoint
@@ -14,7 +13,6 @@ from distfit.checkpoint.store import Store
 
 __all__ = [
     "BackgroundWriter",
-    "Backups",
     "Checkpoint",
     "DamagedCheckpoint",
     "NewerCheckpoint",

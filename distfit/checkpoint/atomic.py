@@ -1,14 +1,21 @@
 """Files that are whole or absent, whenever the process dies."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from distfit.checkpoint import files
+from distfit.checkpoint.hidden import hidden, remove_leftovers
 from distfit.utils.activity import doing
+
+_ANY_NAME = re.compile(".+")
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
-    """Write a file under another name, bring it to the disk, and only then give it its own.
+    """Write a file under a hidden name, bring it to the disk, and only then give it its own.
+
+    What others left half written in the same folder when they died is removed.
 
     Args:
         path: of the file. Its folder is made where it is missing.
@@ -21,7 +28,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    remove_leftovers(target.parent, _ANY_NAME, Path.is_file)
+    unfinished = hidden(target, "unfinished")
     try:
         with doing(f"writes {target}"):
             write(unfinished)
@@ -29,7 +37,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
             with unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
             unfinished.replace(target)
-            _sync_folder(target.parent)
+            files.sync_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -39,12 +47,3 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk: the new name is one of them."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,6 +12,7 @@ from distfit.checkpoint import files, unfinished
 from distfit.checkpoint.checkpoint import Checkpoint
 from distfit.checkpoint.damage import DamagedCheckpoint
 from distfit.checkpoint.folder import fill, glance, load
+from distfit.checkpoint.hidden import remove_leftovers
 from distfit.checkpoint.retention import Record, Retention, kept
 
 _NAME = re.compile(r"checkpoint-(?P<number>\d{6,})")
@@ -133,7 +134,7 @@ class Store:
         Raises:
             OSError: if the folder cannot be read.
         """
-        unfinished.remove_leftovers(self.folder, _NAME)
+        remove_leftovers(self.folder, _NAME)
 
     def remove(self) -> None:
         """Remove all checkpoints, and the folder unless it holds something else.

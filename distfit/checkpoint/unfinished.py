@@ -11,23 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
-import time
-import warnings
 from pathlib import Path
 
 from distfit.checkpoint import files
-
-_FOREIGN_SECONDS = 3600.0
-"""How long what another machine left is taken for work in progress.
-
-Its processes cannot be seen from here. A writer at work touches its folder with each piece that it writes: where
-nothing was touched for an hour, nobody is at work.
-"""
-
-_HIDDEN = re.compile(
-    r"\.(?P<name>.+)\.(?P<host>[\w-]+)\.(?P<pid>\d+)-(?P<began>\d+)\.(?P<why>unfinished|removed)"
-)
+from distfit.checkpoint.hidden import HIDDEN, hidden, remove_leftovers
 
 
 def begin(target: Path) -> Path:
@@ -47,7 +34,7 @@ def begin(target: Path) -> Path:
         )
     files.make_folders(target.parent)
     remove_leftovers(target.parent, re.compile(re.escape(target.name)))
-    unfinished = _hidden(target, "unfinished")
+    unfinished = hidden(target, "unfinished")
     if (
         unfinished.exists()
     ):  # it is this process's own, which has one under way at most, and could not remove it
@@ -64,7 +51,7 @@ def finish(unfinished: Path) -> Path:
 
     Ranks: local; one rank.
     """
-    match = _HIDDEN.fullmatch(unfinished.name)
+    match = HIDDEN.fullmatch(unfinished.name)
     if match is None:
         raise ValueError(f"{unfinished} is no folder that begin() made")
     target = unfinished.with_name(match["name"])
@@ -93,72 +80,14 @@ def remove(folders: list[Path]) -> None:
 
     Ranks: local; one rank.
     """
-    hidden = []
+    paths = []
     for folder in folders:
-        hidden.append(_hidden(folder, "removed"))
-        if hidden[-1].exists():  # of this process, which did not get to the end of it
-            files.remove_tree(hidden[-1])
-        files.rename(folder, hidden[-1])
+        paths.append(hidden(folder, "removed"))
+        if paths[-1].exists():  # of this process, which did not get to the end of it
+            files.remove_tree(paths[-1])
+        files.rename(folder, paths[-1])
     # Before any file goes: else a power cut might bring the old name back, and not the file.
-    for parent in {path.parent for path in hidden}:
+    for parent in {path.parent for path in paths}:
         files.sync_folder(parent)
-    for path in hidden:
+    for path in paths:
         files.remove_tree(path)
-
-
-def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove what writers and removers of such names left in a folder when they died.
-
-    What cannot be removed, as another user's, stays: it takes room, and there is a warning of it, but nobody reads it.
-
-    Args:
-        folder: that the names are in.
-        names: the whole of a name matches it.
-
-    Raises:
-        OSError: if the folder cannot be read.
-
-    Ranks: local; one rank.
-    """
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        match = _HIDDEN.fullmatch(path.name)
-        if not match or not names.fullmatch(match["name"]) or not path.is_dir() or path.is_symlink():
-            continue
-        try:
-            if not _at_work(path, match):
-                files.remove_tree(path)
-        except OSError as error:
-            warnings.warn(f"{path}, left by a process that died, cannot be removed: {error}", stacklevel=3)
-
-
-def _at_work(path: Path, match: re.Match[str]) -> bool:
-    """Say whether the process that named a folder may still be at work on it."""
-    pid = int(match["pid"])
-    if match["host"] == _host():
-        # A removal of this process is over: this one is called by the thread that would be at it.
-        is_over = pid == os.getpid() and match["why"] == "removed"
-        return _when_began(pid) == int(match["began"]) and not is_over
-    touched = max(entry.lstat().st_mtime for entry in (path, *path.iterdir()))
-    return time.time() - touched < _FOREIGN_SECONDS
-
-
-def _hidden(target: Path, ending: str) -> Path:
-    pid = os.getpid()
-    return target.with_name(f".{target.name}.{_host()}.{pid}-{_when_began(pid)}.{ending}")
-
-
-def _host() -> str:
-    return re.sub(r"[^\w-]", "-", socket.gethostname())
-
-
-def _when_began(pid: int) -> int:
-    """Return when a process began, in clock ticks since the machine did; 0 if there is no such process.
-
-    A number is given to another process sooner or later, in a container at its next start. The two did not begin at
-    the same time.
-    """
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return 0
-    return int(status.rpartition(")")[2].split()[19])  # field 22 of proc_pid_stat(5)

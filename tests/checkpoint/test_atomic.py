@@ -45,8 +45,17 @@ def test_a_process_that_dies_while_it_writes_leaves_what_was_there(tmp_path: Pat
         write_atomically(path, die)
     os.waitpid(child, 0)
     assert path.read_text() == "old"
-    write_atomically(path, lambda unfinished: unfinished.write_text("new"))
-    assert path.read_text() == "new"
+    write_atomically(tmp_path / "other", lambda unfinished: unfinished.write_text("new"))
+    assert sorted(os.listdir(tmp_path)) == ["file", "other"]  # what was left is gone
+
+
+def test_what_a_process_is_at_work_on_stays(tmp_path: Path) -> None:
+    def write(unfinished: Path) -> None:
+        unfinished.write_text("half")
+        write_atomically(tmp_path / "other", lambda other: other.write_text("whole"))
+
+    write_atomically(tmp_path / "file", write)
+    assert (tmp_path / "file").read_text() == "half"
 
 
 def test_folders_are_made_and_others_may_read(tmp_path: Path) -> None:
