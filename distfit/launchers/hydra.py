@@ -8,9 +8,8 @@ from typing import final
 
 from distfit.launchers.runner import Death, Runner
 
-# As in "PID 812 RUNNING AT node1", and Intel's "RANK 1 PID 812 RUNNING AT node1".
-_PROCESS = re.compile(r"=\s+(?:RANK (?P<rank>\d+) )?PID (?P<pid>\d+) RUNNING AT ")
-_SIGNAL = re.compile(r"(?:EXIT STRING: .*\(signal (\d+)\))|(?:=\s+KILL SIGNAL: (\d+))")
+_MPICH = re.compile(r"=\s+PID (\d+) RUNNING AT .*\n(?:.*\n)*?.*EXIT STRING: .*\(signal (\d+)\)")
+_INTEL = re.compile(r"=\s+RANK (\d+) PID \d+ RUNNING AT .*\n=\s+KILLED BY SIGNAL: (\d+)")
 
 
 class Hydra(Runner):
@@ -40,15 +39,6 @@ class Hydra(Runner):
         """It hands USR1, INT and TERM to the ranks, and waits for them."""
         return number
 
-    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:
-        """It says this of a rank that a signal killed alone."""
-        process = _PROCESS.search(text)
-        killed = _SIGNAL.search(text, process.end()) if process else None
-        if process is None or killed is None:
-            return None
-        rank = int(process["rank"]) if process["rank"] else rank_of.get(int(process["pid"]))
-        return Death(rank, signal=int(killed[1] or killed[2]))
-
 
 @final
 class Mpich(Hydra):
@@ -64,6 +54,11 @@ class Mpich(Hydra):
     def recognises(cls, version: str) -> bool:
         return "HYDRA" in version and "Intel" not in version
 
+    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:
+        """It names the process of the first rank that a signal killed, and no rank that ended by itself."""
+        killed = _MPICH.search(text)
+        return Death(rank_of.get(int(killed[1])), signal=int(killed[2])) if killed else None
+
 
 @final
 class IntelMpi(Hydra):
@@ -78,3 +73,13 @@ class IntelMpi(Hydra):
     @classmethod
     def recognises(cls, version: str) -> bool:
         return "Intel(R) MPI" in version
+
+    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:
+        """It names all that signals killed, those too that it killed itself because another rank had ended."""
+        killed = {int(rank): int(number) for rank, number in _INTEL.findall(text)}
+        by_itself = [rank for rank, number in killed.items() if number != signal.SIGKILL]
+        if by_itself:
+            return Death(by_itself[0], signal=killed[by_itself[0]])
+        if killed and len(killed) == len(rank_of):
+            return Death(None, signal=signal.SIGKILL)
+        return None  # the one that is not named ended first, by itself

@@ -18,12 +18,12 @@ MPICH = "HYDRA build details:\n    Version:                                 5.0.
 OPEN_MPI = "mpiexec (Open MPI) 5.0.11\n\nReport bugs to https://www.open-mpi.org/community/help/\n"
 OPEN_MPI_4 = "mpirun (Open MPI) 4.1.4\n"
 PRRTE = "prterun (PRRTE) 3.0.3\n"
-INTEL = "Intel(R) MPI Library for Linux* OS, Version 2021.15 Build 20250213 (id: d233448)\n"
+INTEL = "Intel(R) MPI Library for Linux* OS, Version 2021.18.1 Build 20260626 (id: b44796a)\n"
 
 MPICH_LIBRARY = "MPICH Version:      5.0.2\nMPICH ABI:          17:4:5"
 CRAY_LIBRARY = "MPI VERSION    : CRAY MPICH version 8.1.28.15 (ANL base 3.4a2)"
 OPEN_MPI_LIBRARY = "Open MPI v5.0.11, package: Open MPI user@localhost Distribution"
-INTEL_LIBRARY = "Intel(R) MPI Library 2021.15 for Linux* OS"
+INTEL_LIBRARY = "Intel(R) MPI Library 2021.18.1 for Linux* OS"
 OTHER_LIBRARY = "HPE MPT 2.30"
 
 

@@ -19,14 +19,17 @@ MPICH_KILLED = """
 ===================================================================================
 YOUR APPLICATION TERMINATED WITH THE EXIT STRING: {words} (signal {number})
 """
-# As Intel MPI prints it since 2019.
-INTEL_KILLED = """
+# Printed by impi-rt 2021.18 when a signal struck rank 1: SIGKILL comes from itself where another rank has ended.
+INTEL_RANK = """
 ===================================================================================
 =   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES
-=   RANK 1 PID 27244 RUNNING AT host
-=   KILL SIGNAL: 9 (Killed)
+=   RANK {rank} PID 27244 RUNNING AT host
+=   KILLED BY SIGNAL: {words}
 ===================================================================================
 """
+INTEL_CLEANED = INTEL_RANK.format(rank=0, words="9 (Killed)")
+INTEL_CRASHED = INTEL_CLEANED + INTEL_RANK.format(rank=1, words="11 (Segmentation fault)")
+INTEL_KILLED = INTEL_CLEANED + INTEL_RANK.format(rank=1, words="9 (Killed)")
 # Printed by openmpi 5.0.11, and by version 4.
 OPEN_MPI_KILLED = """
 --------------------------------------------------------------------------
@@ -57,7 +60,9 @@ MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec
         (MPICH, MPICH_KILLED.format(number=9, words="Killed"), Death(1, signal=9)),
         (MPICH, MPICH_KILLED.format(number=11, words="Segmentation fault"), Death(1, signal=11)),
         (MPICH, MPICH_KILLED.format(number=9, words="Killed").replace("9639", "1"), Death(None, signal=9)),
-        (INTEL, INTEL_KILLED, Death(1, signal=9)),
+        (INTEL, INTEL_CRASHED, Death(1, signal=11)),
+        (INTEL, INTEL_KILLED, Death(None, signal=9)),  # which was first is not said
+        (INTEL, INTEL_CLEANED, None),  # rank 1 was first, and ended by itself
         (OPEN_MPI, OPEN_MPI_KILLED, Death(1, signal=11)),
         (OPEN_MPI, OPEN_MPI_4_KILLED, Death(3, signal=9)),
         (OPEN_MPI, OPEN_MPI_ENDED, Death(1, status=4)),
