@@ -56,7 +56,7 @@ def _table(results: list[tuple[Kill, list[str]]], seconds: float) -> str:
     for kill, faults in results:
         who = "all ranks" if len(kill.victims) == kill.before else f"rank {kill.victims[0]}"
         lines.append(
-            f"| {who} | {kill.moment:.1%} | {'the writes' if kill.kind == 'write' else 'all events'} | {kill.before} |"
+            f"| {who} | {kill.moment:.1%} | {'writing' if kill.kind == 'write' else 'training'} | {kill.before} |"
             f" {kill.after} | {'; '.join(faults) or 'right'} |"
         )
     return "\n".join(lines) + "\n"

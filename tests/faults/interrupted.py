@@ -1,6 +1,6 @@
 """A training that somebody kills: python interrupted.py FOLDER WATCHER KIND EVENT VICTIMS.
 
-It writes what it arrives at to FOLDER. On rank WATCHER the events of one KIND are counted, ``any`` or ``write``: at
+It writes what it arrives at to FOLDER. On rank WATCHER the events of one KIND are counted, ``train`` or ``write``: at
 number EVENT that rank kills the VICTIMS, ranks divided by commas. A training that nobody kills has -1 for EVENT; it
 prints how many events there were.
 """
@@ -50,14 +50,13 @@ for name in faulty.HOOKS:
     setattr(Everything, name, lambda self, *args, _name=name, **options: faulty.at(_name))
 
 pids = model.comm.all_gather_object(os.getpid())
-counts = {"any": 0, "write": 0}
+counts = {"train": 0, "write": 0}
 
 
 def watch(place: str) -> None:
-    counts["any"] += 1
-    counts["write"] += place == "checkpoint write"
-    of_this_kind = kind == "any" or place == "checkpoint write"
-    if model.comm.rank == watcher and of_this_kind and counts[kind] - 1 == event:
+    found = "write" if place == "checkpoint write" else "train"
+    counts[found] += 1
+    if model.comm.rank == watcher and found == kind and counts[kind] - 1 == event:
         Path(os.environ["FAULT_STAMP"]).touch()
         # The watcher itself comes last, if it is among them.
         for rank in sorted(victims, key=lambda rank: rank == watcher):
