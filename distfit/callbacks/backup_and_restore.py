@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 from distfit.callbacks.batch_count import batches_between
 from distfit.callbacks.callback import Callback, Logs, Ranks
 from distfit.checkpoint import BackgroundWriter, Checkpoint, Retention, Snapshot, Store
+from distfit.utils.activity import doing
 from distfit.utils.duration import in_seconds
 
 
@@ -162,11 +164,12 @@ class BackupAndRestore(Callback):
         Ranks: local; root.
         """
         self._is_due, self._saved_at = False, self._clock()
-        self._writer.finish()
+        self.wait()
         if self.background:
             copied = self._snapshot.take(checkpoint)
             self._writer.start(lambda: self._store.save(copied, self._retention))
-        else:
+            return
+        with self._writing():
             self._store.save(checkpoint, self._retention)
 
     def wait(self) -> None:
@@ -177,7 +180,14 @@ class BackupAndRestore(Callback):
 
         Ranks: local; root.
         """
-        self._writer.finish()
+        if self._writer.busy:
+            with self._writing():
+                self._writer.finish()
+        self._writer.check()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """Tell the watchdog what keeps the other ranks waiting."""
+        return doing(f"writes a checkpoint to {self.backup_dir}")
 
     def end(self, *, is_done: bool) -> None:
         """End the training.
@@ -187,7 +197,7 @@ class BackupAndRestore(Callback):
 
         Ranks: local; root.
         """
-        self._writer.finish()
+        self.wait()
         if is_done and self.delete_checkpoint:
             self._store.remove()
 
