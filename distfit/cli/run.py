@@ -21,7 +21,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "run",
         help="start a program on several ranks, and start it again where it failed",
         description=_DESCRIPTION,
-        usage="%(prog)s [-n RANKS] [options] train.py [its arguments]",
+        usage="%(prog)s [-n RANKS] [options] {train.py | -- -m MODULE} [its arguments]",
     )
     parser.add_argument(
         "-n",

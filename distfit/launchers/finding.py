@@ -68,9 +68,10 @@ def choose(runners: Sequence[Runner], library: str) -> Runner:
         if runner.serves(library):
             return runner
     found = ", ".join(f"{runner.path} ({runner.make})" for runner in runners)
+    named = " ".join(library.partition("\n")[0].split())
     raise LaunchError(
         f"mpiexec and the MPI library are of different makes, so that each rank would train alone. Found: {found}. The"
-        f" library that mpi4py loads: {library}. Name that library's own mpiexec with --mpiexec, or install one MPI"
+        f" library that mpi4py loads: {named}. Name that library's own mpiexec with --mpiexec, or install one MPI"
         f" only: {_INSTALL}"
     )
 

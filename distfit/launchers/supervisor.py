@@ -139,7 +139,10 @@ def _folder_of_logs(plan: Plan, number: int) -> Path | None:
     if plan.log_dir is None:
         return None
     folder = plan.log_dir.absolute() / (f"attempt-{number + 1}" if plan.max_restarts else "")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaunchError(f"--log-dir {plan.log_dir} cannot be made: {error}") from error
     return folder
 
 

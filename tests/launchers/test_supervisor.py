@@ -27,6 +27,11 @@ def say(word): os.write(1, f"{word}\\n".encode())  # in one piece: ranks share a
 """
 
 
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Return the supervisor's: what one that is killed leaves goes with the test's folder."""
+    return run_mpi.environment() | {"TMPDIR": str(tmp_path)}
+
+
 def command(tmp_path: Path, program: str, *options: str) -> list[str]:
     script = tmp_path / "train.py"
     script.write_text(program)
@@ -37,7 +42,7 @@ def run(tmp_path: Path, program: str, *options: str) -> subprocess.CompletedProc
     """Run a program on two ranks to its end."""
     return subprocess.run(
         command(tmp_path, program, *options),
-        env=run_mpi.environment(),
+        env=environment(tmp_path),
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -50,7 +55,7 @@ def running(tmp_path: Path, program: str, *options: str) -> Iterator[subprocess.
     """Start one, and see to it that it does not outlive the block. The ranks stop when the folder has a file `go`."""
     with subprocess.Popen(
         command(tmp_path, program, *options),
-        env=run_mpi.environment(),
+        env=environment(tmp_path),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
