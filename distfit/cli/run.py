@@ -52,7 +52,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Run the command, and return the job's exit status; 2 where it could not be started."""
-    from distfit.launchers.supervisor import Plan, supervise
+    from distfit.launchers.plan import Plan
+    from distfit.launchers.supervisor import supervise
 
     program = options.program[1:] if options.program[:1] == ["--"] else options.program
     if not program:

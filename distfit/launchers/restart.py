@@ -10,13 +10,13 @@ _LONGEST_WAIT_S = 8.0
 
 
 class Verdict(Enum):
-    """What follows from how the attempts at a job ended."""
+    """What follows from how the attempts at a job ended, with the reason."""
 
     OVER = "it ended by itself"
-    ASKED = "it was asked to end"
+    ASKED = "a signal asked it to end"
     REPEATED = "it failed twice at the same step with the same error"
-    SPENT = "it was started as often as it may"
-    AGAIN = "it starts again"
+    SPENT = "it was started as often as --max-restarts allows"
+    AGAIN = "it failed"
 
 
 def verdict(endings: Sequence[Ending], max_restarts: int) -> Verdict:

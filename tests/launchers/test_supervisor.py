@@ -113,7 +113,7 @@ def test_what_fails_twice_at_the_same_step_is_given_up(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert told(done)[1:] == [
         "attempt of failed after s: rank raised ValueError: bad (step 12)",
-        "it is not started again: it has failed twice at the same step with the same error",
+        "it is not started again: it failed twice at the same step with the same error",
     ]
     assert (
         done.stderr.count("distfit: rank 1 on ") == 2
