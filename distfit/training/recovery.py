@@ -67,7 +67,8 @@ class Recovery:
 
         Ranks: every rank; a small message, root's word and, of the checkpoint, all but weights and optimizer.
         """
-        backup, comm = self._backup, self._model.comm
+        backup, comm, progress = self._backup, self._model.comm, self._model.progress
+        progress.asks_to_save = progress.is_to_save = False
         if backup is not None:
             self._checkpoint = self._find(backup)
         word = (
@@ -123,9 +124,9 @@ class Recovery:
         self._restore_model()
         progress, place = self._model.progress, Place.of(self._state)
         self.logs = AggregatedLogs(self._state["logs"])
-        # A training that callbacks had stopped has no epoch left.
-        self._model.stop_training = self._state["is_stopped"]
-        progress.initial_epoch = self._epochs if self._model.stop_training else place.epoch
+        progress.initial_epoch = place.epoch
+        if self._state["is_stopped"]:  # by a callback: no epoch is left
+            self._model.stop_training, progress.initial_epoch = True, self._epochs
 
     def _restore_model(self) -> None:
         model, comm = self._model, self._model.comm
