@@ -2,14 +2,13 @@
 
 import os
 import platform
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from distfit.launchers.ending import Ending, cause_of
 from distfit.launchers.job import Job
+from distfit.launchers.job_folder import job_folder
 from distfit.launchers.mailbox import Mailbox
 from distfit.launchers.output import Output, tail
 from distfit.launchers.placement import place
@@ -38,8 +37,7 @@ def attempt(plan: Plan, number: int, runner: Runner, mailbox: Mailbox) -> Ending
     cores = len(os.sched_getaffinity(0))
     ranks = sum(place(plan.ranks, plan.at_least, {platform.node(): plan.ranks}).values())
     logs = plan.make_log_folder(number)
-    folder = Path(tempfile.mkdtemp(prefix="distfit-"))
-    try:
+    with job_folder() as folder:
         records = Records(folder)
         with Output(logs / "rank-0.log" if logs else None) as output:
             become = [sys.executable, "-I", "-S", _RANK, runner.rank_variable, str(folder), str(logs or "")]
@@ -62,5 +60,3 @@ def attempt(plan: Plan, number: int, runner: Runner, mailbox: Mailbox) -> Ending
             step_of_dead=job.steps.of(death.rank if death else None),
         )
         return Ending(seconds, status or int(cause is not None), cause, job.asked_by)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

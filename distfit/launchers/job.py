@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
-from distfit.launchers.leftovers import Leftovers, remove_session_folder
+from distfit.launchers.leftovers import NOTE, Leftovers, remove_session_folder
 from distfit.launchers.mailbox import Mailbox
 from distfit.launchers.output import STDERR, STDOUT, Output
 from distfit.launchers.process import carriers, catches, die_with, runs
@@ -53,7 +53,7 @@ class Job:
         output: Output,
     ) -> None:
         self._ranks, self._runner, self._records, self._output = ranks, runner, records, output
-        self._leftovers = Leftovers()
+        self._leftovers = Leftovers(records.folder / NOTE)
         self._held_back = False
         self._kill_at = _NEVER
         self._look_at = 0.0

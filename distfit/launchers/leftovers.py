@@ -1,19 +1,17 @@
-"""Shared memory and temporary folders that MPI leaves behind where its ranks are killed."""
+"""What MPI leaves behind where its ranks are killed."""
 
 import contextlib
-import ctypes
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from distfit.launchers.process import all_processes, files_of
+from distfit.launchers.process import files_of
+from distfit.launchers.segments import SHARED_MEMORY, Segment, creations, remove_unused, segments
 
-_PATTERNS = ("mpich_shm_*", "vader_segment.*", "sm_segment.*")
-_IN_CREATE = 0x100  # of inotify(7)
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where MPI makes it
+NOTE = "segments"
+"""The file in a job's folder that lists the segments which are the job's."""
 
 
 class Leftovers:
@@ -23,20 +21,23 @@ class Leftovers:
     while it runs. A segment is its own if a rank of this job had it open or mapped when it was first seen: whoever
     makes a segment has it open from the first moment on, and another job's is never opened by ours, in whichever
     container that other job runs. When the job is over, what was noted is removed if it is still the same file, belongs
-    to this user, and no living process has it. One that was made and left within the moment between two looks stays:
-    it could be anybody's.
+    to this user, and no living process has it. One whose makers were gone before anybody could look stays: it could be
+    anybody's.
 
     Args:
+        note: the file in which they are noted, for whoever cleans up in this process's place.
         folder: in which the segments are.
+
+    Attributes:
+        bell: a descriptor that can be read when there is something new, and it is time for a look.
 
     Ranks: local; the supervisor's.
     """
 
-    def __init__(self, folder: Path = _SHARED_MEMORY) -> None:
-        self._folder = folder
-        self._known = set(self._listed())  # what was there before the job is not its own
-        self._own: dict[Path, int] = {}
-        self.bell = _creations(folder)
+    def __init__(self, note: Path, folder: Path = SHARED_MEMORY) -> None:
+        self._note, self._folder = note, folder
+        self._known = set(segments(folder))  # what was there before the job is not its own
+        self.bell = creations(folder)
 
     def close(self) -> None:
         """Watch the folder no longer."""
@@ -50,48 +51,30 @@ class Leftovers:
         """
         with contextlib.suppress(BlockingIOError):
             os.read(self.bell, 1 << 16)
-        new = [(path, inode) for path, inode in self._listed() if (path, inode) not in self._known]
+        new = set(segments(self._folder)).difference(self._known)
         if not new:
             return
+        self._known |= new
         held = set().union(*map(files_of, processes))
-        self._known.update(new)
-        self._own.update((path, inode) for path, inode in new if str(path) in held)
+        with self._note.open("a") as note:
+            note.writelines(f"{inode} {path}\n" for path, inode in new if str(path) in held)
 
     def remove(self) -> list[Path]:
         """Remove what is left of those that were noted, and return their paths."""
-        left = [path for path, inode in self._listed() if self._own.get(path) == inode]
-        if not left:
-            return []
-        held = set().union(*map(files_of, all_processes()))
-        removed = [path for path in left if str(path) not in held]
-        for path in removed:
-            path.unlink(missing_ok=True)
-        return removed
-
-    def _listed(self) -> list[tuple[Path, int]]:
-        """Return this user's segments, with what tells a file from a later one of the same name."""
-        found = []
-        for pattern in _PATTERNS:
-            for path in self._folder.glob(pattern):
-                with contextlib.suppress(OSError):
-                    status = path.lstat()
-                    if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid():
-                        found.append((path, status.st_ino))
-        return found
+        return remove_noted(self._note, self._folder)
 
 
-def _creations(folder: Path) -> int:
-    """Return a descriptor that can be read when something is made in a folder.
+def remove_noted(note: Path, folder: Path) -> list[Path]:
+    """Remove what a job has left, and return the paths.
 
-    Where the folder cannot be watched it is one that never can be: what looks there are then come at their intervals.
+    Args:
+        note: the file in which its segments are noted.
+        folder: in which they are.
+
+    Ranks: local; the supervisor's, when no rank of the job lives any more.
     """
-    libc = ctypes.CDLL(None)
-    descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if libc.inotify_add_watch(descriptor, os.fsencode(folder), _IN_CREATE) >= 0:
-        return descriptor
-    if descriptor >= 0:
-        os.close(descriptor)
-    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    lines = [line.split(maxsplit=1) for line in note.read_text().splitlines()] if note.exists() else []
+    return remove_unused([Segment(Path(path), int(inode)) for inode, path in lines], folder)
 
 
 def remove_session_folder(launcher: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from distfit.launchers.attempt import attempt
 from distfit.launchers.ending import Ending
 from distfit.launchers.finding import find
+from distfit.launchers.job_folder import remove_abandoned
 from distfit.launchers.mailbox import Mailbox
 from distfit.launchers.plan import Plan
 from distfit.launchers.restart import Verdict, verdict, wait_s
@@ -32,6 +33,7 @@ def supervise(plan: Plan) -> int:
     Ranks: local; no rank itself. The main thread, whose signals it takes.
     """
     runner = find(plan.mpiexec, os.environ)
+    remove_abandoned()
     endings: list[Ending] = []
     follows = Verdict.AGAIN
     with Mailbox() as mailbox:

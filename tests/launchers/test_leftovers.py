@@ -25,9 +25,15 @@ OPENS = "import sys; file = open(sys.argv[1], 'wb+'); print('open', flush=True);
 
 
 @pytest.fixture
-def leftovers(tmp_path: Path) -> Iterator[Leftovers]:
+def note(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file in which segments are noted."""
+    return tmp_path_factory.mktemp("job") / "segments"
+
+
+@pytest.fixture
+def leftovers(tmp_path: Path, note: Path) -> Iterator[Leftovers]:
     """Yield those of a job that begins, in a folder that is empty."""
-    leftovers = Leftovers(tmp_path)
+    leftovers = Leftovers(note, tmp_path)
     yield leftovers
     leftovers.close()
 
@@ -58,10 +64,10 @@ def test_what_a_rank_of_the_job_held_is_removed(
     assert os.listdir(tmp_path) == []
 
 
-def test_what_was_there_before_stays(tmp_path: Path) -> None:
+def test_what_was_there_before_stays(tmp_path: Path, note: Path) -> None:
     segment = tmp_path / "mpich_shm_1_0"
     with holder(MAPS, segment) as rank:
-        leftovers = Leftovers(tmp_path)
+        leftovers = Leftovers(note, tmp_path)
         leftovers.look([rank])
     assert leftovers.remove() == []
     leftovers.close()
@@ -104,8 +110,8 @@ def test_it_is_time_for_a_look_when_a_segment_is_made(tmp_path: Path, leftovers:
     assert not select.select([leftovers.bell], [], [], 0)[0]
 
 
-def test_without_such_a_folder_there_is_nothing_to_do(tmp_path: Path) -> None:
-    leftovers = Leftovers(tmp_path / "missing")
+def test_without_such_a_folder_there_is_nothing_to_do(tmp_path: Path, note: Path) -> None:
+    leftovers = Leftovers(note, tmp_path / "missing")
     leftovers.look([os.getpid()])
     assert leftovers.remove() == []
     leftovers.close()
