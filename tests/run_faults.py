@@ -58,6 +58,7 @@ def _run(chosen: list[Case], pythons: dict[str, str]) -> Iterator[Result]:
             case.size,
             limit_s=END_S,
             python=pythons[case.mpi],
+            supervised=case.is_supervised,
             variables=case.variables,
         )
         return case, ended, faults_of(case, ended)
@@ -105,7 +106,7 @@ def _table(results: list[Result], seconds: float) -> str:
     for case, ended, faults in results:
         verdict = "; ".join(faults) or "right"
         lines.append(
-            f"| {case.fault} | {case.place} | {case.ranks_text} | {case.mpi} | {ended.seconds:.1f} | {ended.status} |"
+            f"| {case.fault} | {case.place} | {case.ranks_text} | {case.launcher} | {ended.seconds:.1f} | {ended.status} |"
             f" {verdict} |"
         )
     return "\n".join(lines) + "\n"

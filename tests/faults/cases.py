@@ -67,6 +67,19 @@ class Case:
         return f"{', '.join(map(str, self.ranks))} of {self.size}"
 
     @property
+    def is_supervised(self) -> bool:
+        """Whether ``python -m distfit run`` starts the job, and not mpiexec itself.
+
+        Where a rank dies before MPI has started there is nobody left who knows the name of MPICH's shared memory.
+        """
+        return self.fault in DEATHS and self.place == "constructor"
+
+    @property
+    def launcher(self) -> str:
+        """Whose it is, in words."""
+        return f"{self.mpi}, distfit run" if self.is_supervised else self.mpi
+
+    @property
     def arguments(self) -> list[str]:
         """Those of the program."""
         return [self.fault, self.place, ",".join(map(str, self.ranks))]

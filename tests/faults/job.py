@@ -46,6 +46,7 @@ def run(
     *,
     limit_s: float,
     python: str = sys.executable,
+    supervised: bool = False,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Ended:
     """Start ``mpiexec -n ranks python arguments``, and wait for its end.
@@ -55,6 +56,7 @@ def run(
         ranks: how many.
         limit_s: how long after the fault, whose moment the program stamps, the job may last.
         python: whose environment has the MPI to use.
+        supervised: whether ``python -m distfit run`` starts it, and not mpiexec itself.
         variables: of the ranks' environment.
     """
     name = uuid.uuid4().hex
@@ -73,7 +75,7 @@ def run(
     began = time.time()
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [str(Path(python).with_name("mpiexec")), "-n", str(ranks), python, *arguments],
+            [*_launcher(python, ranks, supervised=supervised), *arguments],
             env=environment() | variables,
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -88,6 +90,12 @@ def run(
     text = output.read_bytes().replace(b"\0", b"").decode(errors="replace")
     shutil.rmtree(folder, ignore_errors=True)
     return Ended(status, ended - since, struck, text, left)
+
+
+def _launcher(python: str, ranks: int, *, supervised: bool) -> list[str]:
+    if supervised:
+        return [python, "-m", "distfit", "run", "-n", str(ranks)]
+    return [str(Path(python).with_name("mpiexec")), "-n", str(ranks), python]
 
 
 def _wait(process: subprocess.Popen[bytes], stamp: Path, limit_s: float) -> int | None:
