@@ -106,8 +106,8 @@ def _table(results: list[Result], seconds: float) -> str:
     for case, ended, faults in results:
         verdict = "; ".join(faults) or "right"
         lines.append(
-            f"| {case.fault} | {case.place} | {case.ranks_text} | {case.launcher} | {ended.seconds:.1f} | {ended.status} |"
-            f" {verdict} |"
+            f"| {case.fault} | {case.place} | {case.ranks_text} | {case.launcher} |"
+            f" {ended.seconds:.1f} | {ended.status} | {verdict} |"
         )
     return "\n".join(lines) + "\n"
 
