@@ -42,10 +42,10 @@ def attempt(plan: Plan, number: int, runner: Runner, mailbox: Mailbox) -> Ending
         with Output(logs / "rank-0.log" if logs else None) as output:
             become = [sys.executable, "-I", "-S", _RANK, runner.rank_variable, str(folder), str(logs or "")]
             program = [*become, *output.terminals, str(number - 1), *plan.program]
-            variables = {**runner.variables(ranks, cores), **blas_threads(ranks, cores, os.environ)}
+            variables = {**runner.variables(ranks, cores, folder), **blas_threads(ranks, cores, os.environ)}
             began = time.monotonic()
             command = runner.command(ranks, cores, program)
-            job = Job(command, {**os.environ, **variables}, ranks, runner, records, output)
+            job = Job(command, {**variables, **os.environ}, ranks, runner, records, output)
             status = job.wait(mailbox)
             seconds = time.monotonic() - began
         death = runner.death(output.text, records.processes())

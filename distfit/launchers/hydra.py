@@ -4,6 +4,7 @@ import re
 import signal
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import final
 
 from distfit.launchers.runner import Death, Runner
@@ -32,7 +33,7 @@ class Hydra(Runner):
     def arguments(self, ranks: int, cores: int) -> Sequence[str]:  # noqa: ARG002
         return ()
 
-    def variables(self, ranks: int, cores: int) -> Mapping[str, str]:  # noqa: ARG002
+    def variables(self, ranks: int, cores: int, folder: Path) -> Mapping[str, str]:  # noqa: ARG002
         return {}
 
     def passed_on(self, number: signal.Signals) -> signal.Signals:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
-from distfit.launchers.leftovers import NOTE, Leftovers, remove_session_folder
+from distfit.launchers.leftovers import NOTE, Leftovers
 from distfit.launchers.mailbox import Mailbox
 from distfit.launchers.output import STDERR, STDOUT, Output
 from distfit.launchers.process import carriers, catches, die_with, runs
@@ -83,7 +83,7 @@ class Job:
         """
         end = os.pidfd_open(self._process.pid)
         try:
-            while not self._has_ended():
+            while self._process.poll() is None:
                 rung = self._output.pump(_LOOK_S, (mailbox.bell, self._leftovers.bell, end))
                 if rung or time.monotonic() > self._look_at:  # and not for each line that ranks print
                     self._look()
@@ -96,11 +96,6 @@ class Job:
         with self._process as process:
             status = process.wait()
         return status if status >= 0 else 128 - status
-
-    def _has_ended(self) -> bool:
-        """Say whether mpiexec has ended. It is not waited for yet: its number is no other process's until then."""
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self._process.pid, options) is not None
 
     def _receive(self, number: signal.Signals) -> None:
         if number == signal.SIGWINCH:
@@ -115,21 +110,20 @@ class Job:
         first, self._kill_at = self._kill_at == _NEVER, min(self._kill_at, time.monotonic() + _TIME_TO_END_S)
         gentle = self._runner.passed_on(number)
         # Whoever asks twice does not want to wait. And ranks without a handler for USR1 have nothing to save.
-        self._send(gentle if first and (gentle != signal.SIGUSR1 or self._all_catch(gentle)) else number)
+        self._process.send_signal(
+            gentle if first and (gentle != signal.SIGUSR1 or self._all_catch(gentle)) else number
+        )
 
     def _deliver(self) -> None:
         """Hand on a SIGUSR1 once all ranks have their handler for it: it would be lost, or end one of them, before."""
         if self._held_back and self._all_catch(signal.SIGUSR1):
             self._held_back = False
-            self._send(signal.SIGUSR1)
+            self._process.send_signal(signal.SIGUSR1)
 
     def _all_catch(self, number: signal.Signals) -> bool:
         """Say whether all ranks have a handler for a signal."""
         processes = self._records.processes()
         return len(processes) == self._ranks and all(catches(process, number) for process in processes)
-
-    def _send(self, number: signal.Signals) -> None:
-        os.kill(self._process.pid, number)
 
     def _look(self) -> None:
         """See how far the job is, and help an end that does not come by itself."""
@@ -152,10 +146,9 @@ class Job:
 
     def _clean(self) -> None:
         """End what still runs, read what is still in the pipes, and remove what MPI left."""
-        if not self._has_ended():  # an error of the supervisor's own
+        if self._process.poll() is None:  # an error of the supervisor's own
             os.killpg(self._process.pid, signal.SIGKILL)
         self._kill_what_ranks_started()
         self._output.drain()
         self._leftovers.remove()
         self._leftovers.close()
-        remove_session_folder(self._process.pid)

@@ -1,9 +1,7 @@
-"""What MPI leaves behind where its ranks are killed."""
+"""What MPI leaves in shared memory where its ranks are killed."""
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -75,17 +73,3 @@ def remove_noted(note: Path, folder: Path) -> list[Path]:
     """
     lines = [line.split(maxsplit=1) for line in note.read_text().splitlines()] if note.exists() else []
     return remove_unused([Segment(Path(path), int(inode)) for inode, path in lines], folder)
-
-
-def remove_session_folder(launcher: int) -> None:
-    """Remove the folder of Open MPI's launcher, which has the number of its process in its name.
-
-    Args:
-        launcher: of this job. Its number is its own as long as it has not been waited for.
-
-    Ranks: local; the supervisor's, once the launcher has ended and before it is waited for.
-    """
-    folder = Path(tempfile.gettempdir(), f"ompi.{launcher}")
-    with contextlib.suppress(OSError):
-        if folder.lstat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)

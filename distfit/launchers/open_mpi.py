@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import final
 
 from distfit.launchers.runner import Death, Runner
@@ -39,10 +40,14 @@ class OpenMpi(Runner):
         """It counts cores as places, and by itself would bind a rank, with all its threads, to one of them."""
         return ("--bind-to", "none", *(("--oversubscribe",) if ranks > cores else ()))
 
-    def variables(self, ranks: int, cores: int) -> Mapping[str, str]:
-        """It refuses root, and ranks that wait keep their core from others unless told to yield."""
-        names = ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] if os.geteuid() == 0 else []
-        return dict.fromkeys(names + (["OMPI_MCA_mpi_yield_when_idle"] if ranks > cores else []), "1")
+    def variables(self, ranks: int, cores: int, folder: Path) -> Mapping[str, str]:
+        """It refuses root, leaves its files where it is killed, and has ranks that wait keep their core from others."""
+        found = {f"{name}_local_tmpdir_base": str(folder) for name in ("PRTE_MCA_prte", "OMPI_MCA_orte")}
+        if os.geteuid() == 0:
+            found |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        if ranks > cores:
+            found["OMPI_MCA_mpi_yield_when_idle"] = "1"
+        return found
 
     def passed_on(self, number: signal.Signals) -> signal.Signals:
         """Half a second behind a TERM or INT it kills all ranks, in the midst of a checkpoint; USR1 it hands on."""

@@ -4,6 +4,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,14 @@ class Runner(ABC):
         """Return what stands between ``mpiexec`` and the program."""
 
     @abstractmethod
-    def variables(self, ranks: int, cores: int) -> Mapping[str, str]:
-        """Return variables that it, or its library, needs on this machine."""
+    def variables(self, ranks: int, cores: int, folder: Path) -> Mapping[str, str]:
+        """Return variables that it, or its library, needs on this machine.
+
+        Args:
+            ranks: how many.
+            cores: that they may run on.
+            folder: that goes with the job, for temporary files.
+        """
 
     @abstractmethod
     def passed_on(self, number: signal.Signals) -> signal.Signals:

@@ -1,5 +1,6 @@
 """Supervision: a job is started, waited for, and started again where it failed."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -73,5 +74,6 @@ def _tell(plan: Plan, endings: Sequence[Ending], follows: Verdict) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"distfit: {text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        sys.stderr.write(f"distfit: {text}\n")
+        sys.stderr.flush()

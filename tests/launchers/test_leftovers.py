@@ -4,14 +4,13 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from distfit.launchers.leftovers import Leftovers, remove_session_folder
+from distfit.launchers.leftovers import Leftovers
 
 MAPS = """
 import mmap, sys
@@ -115,12 +114,3 @@ def test_without_such_a_folder_there_is_nothing_to_do(tmp_path: Path, note: Path
     leftovers.look([os.getpid()])
     assert leftovers.remove() == []
     leftovers.close()
-
-
-def test_the_folder_of_a_launcher_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    (tmp_path / "ompi.12" / "1").mkdir(parents=True)
-    (tmp_path / "ompi.123").mkdir()
-    remove_session_folder(12)
-    remove_session_folder(13)  # there is none
-    assert os.listdir(tmp_path) == ["ompi.123"]

@@ -1,6 +1,7 @@
 """What each make is told, and what is read from what it prints."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -76,19 +77,31 @@ def test_the_rank_that_died(runner: Runner, text: str, death: Death | None) -> N
     assert runner.death(f"Epoch 1/2\n{text}", {9638: 0, 9639: 1}) == death
 
 
+def variables(runner: Runner, ranks: int, cores: int) -> dict[str, str]:
+    """Return those that say how, and not where."""
+    found = runner.variables(ranks, cores, Path("/tmp/distfit-1"))
+    return {name: value for name, value in found.items() if value != "/tmp/distfit-1"}
+
+
 def test_more_ranks_than_cores_are_allowed_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     few, many = OPEN_MPI.command(2, 2, ["python"]), OPEN_MPI.command(3, 2, ["python"])
     assert few == ["mpiexec", "-n", "2", "--bind-to", "none", "python"]
     assert many == ["mpiexec", "-n", "3", "--bind-to", "none", "--oversubscribe", "python"]
-    assert OPEN_MPI.variables(2, 2) == {}
-    assert OPEN_MPI.variables(3, 2) == {"OMPI_MCA_mpi_yield_when_idle": "1"}
+    assert variables(OPEN_MPI, 2, 2) == {}
+    assert variables(OPEN_MPI, 3, 2) == {"OMPI_MCA_mpi_yield_when_idle": "1"}
 
 
 def test_root_is_allowed_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert OPEN_MPI.variables(2, 2) == {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    assert MPICH.variables(3, 2) == {}
+    assert variables(OPEN_MPI, 2, 2) == {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    assert variables(MPICH, 3, 2) == {}
+
+
+def test_temporary_files_go_with_the_job() -> None:
+    found = OPEN_MPI.variables(2, 2, Path("/tmp/distfit-1"))
+    assert found["PRTE_MCA_prte_local_tmpdir_base"] == "/tmp/distfit-1"  # version 5
+    assert found["OMPI_MCA_orte_local_tmpdir_base"] == "/tmp/distfit-1"  # version 4
 
 
 def test_a_request_to_end_leaves_the_ranks_time() -> None:
