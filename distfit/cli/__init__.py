@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from distfit.cli import checkpoint, run
+from distfit.cli import checkpoint, doctor, run
 
 _DESCRIPTION = "Data-parallel training on MPI ranks."
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m distfit", description=_DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, checkpoint):
+    for module in (run, doctor, checkpoint):
         module.register(commands)
     options = parser.parse_args(arguments)
     status: int = options.run(options)

@@ -59,6 +59,7 @@ class MpiTransport(Transport):
         self.rank = comm.Get_rank()
         self.size = comm.Get_size()
         self.host = MPI.Get_processor_name()
+        self.library = _library()
         self._given = comm
 
     @functools.cached_property
@@ -151,6 +152,15 @@ class MpiTransport(Transport):
 def _pieces(buffer: np.ndarray) -> list[np.ndarray]:
     flat = buffer.reshape(-1)
     return [flat[i : i + _MOST_ELEMENTS] for i in range(0, flat.size, _MOST_ELEMENTS)]
+
+
+@functools.cache
+def _library() -> str:
+    """Return name and version: MPICH and Open MPI both tell them at the start of a longer text."""
+    if MPI.get_vendor()[0] != "unknown":
+        name, version = MPI.get_vendor()
+        return f"{name} {'.'.join(map(str, version))}"
+    return MPI.Get_library_version().partition("\n")[0].strip()
 
 
 def world_transport() -> MpiTransport:

@@ -20,12 +20,14 @@ class Transport(ABC):
         rank: this process's number in the group, from 0.
         size: how many there are.
         host: the machine's name.
+        library: the MPI library's name and version; empty where there is none.
         calls: how many collectives of the group this rank has begun, for its watchdog.
     """
 
     rank: int
     size: int
     host: str
+    library: str = ""
     calls: int = 0
 
     @abstractmethod
