@@ -12,7 +12,7 @@ from distfit.data import Inputs, read_inputs, split_validation
 from distfit.training.evaluate_loop import evaluate as evaluate_loop
 from distfit.training.feeds import Batching, check_together
 from distfit.training.fit_loop import fit as fit_loop
-from distfit.training.gather import GATHER, all_rows
+from distfit.training.gather import GATHER, Rows, WrittenRows
 from distfit.training.predict_loop import predict as predict_loop
 from distfit.training.recovery import Recovery
 from distfit.training.start import begin
@@ -193,7 +193,8 @@ def predict(
         callbacks: as in `fit`.
         gather: ``"all"`` ranks get all rows, ``"root"`` alone does and the others get None, or each rank keeps its own
             (``"none"``; None on a rank without any).
-        out: an array for the rows, on every rank; into an `np.memmap` of one file each rank writes its own.
+        out: an array for the rows, on every rank; into an `np.memmap` of one file each rank writes its own, batch by
+            batch.
 
     Returns:
         An array ``(rows, *output_shape)``, or a list of them where the model has several outputs.
@@ -226,9 +227,10 @@ def predict(
             batch_size=batch_size,
         )
         comm = self.comm.current
+        rows = WrittenRows(out) if isinstance(out, np.memmap) and feed.is_seekable else Rows()
         with listed.driven():
-            rows = predict_loop(self, feed, listed, partial(check_together, inputs=inputs, comm=comm))
-        return all_rows(comm, rows, gather, out)
+            predict_loop(self, feed, listed, partial(check_together, inputs=inputs, comm=comm), rows)
+        return rows.together(comm, gather, out)
 
 
 def callback_list(

@@ -34,6 +34,10 @@ class Rows:
         self._outputs += rows._outputs
         self._single = rows._single if rows._outputs else self._single
 
+    def together(self, comm: Communicator, gather: str, out: Any) -> Any:
+        """Bring all ranks' rows together; see `all_rows`."""
+        return all_rows(comm, self, gather, out)
+
     @property
     def places(self) -> np.ndarray:
         """A number for each row, by which all ranks' rows are ordered."""
@@ -50,6 +54,40 @@ class Rows:
     def single(self) -> bool:
         """Whether the model has one output."""
         return self._single
+
+
+class WrittenRows(Rows):
+    """One rank's predictions that go where they belong as they come: into a file that all ranks have mapped.
+
+    No more of them than one execution's are in memory.
+
+    Args:
+        out: the whole, ``(rows, ...)``. The places of the rows are their numbers.
+    """
+
+    def __init__(self, out: np.memmap) -> None:
+        super().__init__()
+        self._out = out
+
+    def extend(self, rows: Rows) -> None:
+        for places, outputs in zip(rows._places, rows._outputs, strict=True):
+            if len(outputs) > 1:
+                raise ValueError(_one_output(len(outputs)))
+            if places[-1] >= len(self._out) or outputs[0].shape[1:] != self._out.shape[1:]:
+                raise ValueError(
+                    f"out has the shape {self._out.shape}, but row {places[-1]} of the predictions has the shape"
+                    f" {outputs[0].shape[1:]}: make it (rows, *output_shape)"
+                )
+            self._out[places] = outputs[0]
+
+    def together(self, comm: Communicator, gather: str, out: Any) -> Any:  # noqa: ARG002
+        """Return the whole. It is complete when all ranks have left the operation."""
+        self._out.flush()
+        return self._out
+
+
+def _one_output(outputs: int) -> str:
+    return f"out is one array, but the model has {outputs} outputs: predict without it"
 
 
 def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = None) -> Any:
@@ -79,7 +117,7 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
     counts = [one[0] for one in known]
     shapes, single = next(((one[1], one[2]) for one in known if one[1] is not None), ([], True))
     if out is not None and not single:
-        raise ValueError(f"out is one array, but the model has {len(shapes)} outputs: predict without it")
+        raise ValueError(_one_output(len(shapes)))
     row_bytes = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in shapes)
     if not shared:
         _check_memory(sum(counts) * row_bytes, [(one[3], one[4] if to_all else 1) for one in known])

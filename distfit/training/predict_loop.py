@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from distfit.training.model import Model
 
 
-def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Callable[[int], None]) -> Rows:
+def predict(
+    model: Model, feed: Feed, callbacks: CallbackList, check_next: Callable[[int], None], rows: Rows
+) -> None:
     """Predict each global batch once.
 
-    Returns:
-        This rank's rows, with their places among those of all ranks.
+    Args:
+        model: the model.
+        feed: the global batches.
+        callbacks: what is told of it.
+        check_next: raises if the number of ranks that see another batch makes no sense.
+        rows: gets this rank's rows, with their places among those of all ranks.
 
     Ranks: every rank of `model.comm.current`; one small message a batch, and one more. The outputs between two batch
         hooks are gathered only if a callback wants to see them.
     """
     comm = model.comm.current
-    rows = Rows()
     model.stop_predicting = False
     callbacks.on_predict_begin()
     feed.begin(0, model.progress.seed)
@@ -52,7 +57,6 @@ def predict(model: Model, feed: Feed, callbacks: CallbackList, check_next: Calla
         if model.stop_predicting:
             break
     callbacks.on_predict_end()
-    return rows
 
 
 def predict_step(model: Model, batch: Batch, rows: Rows, *, hooks_came_before: bool) -> Agreed:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distfit import Model, Sequential, data, layers
-from distfit.callbacks import Callback
+from distfit.callbacks import Callback, LambdaCallback
 from distfit.comm import Communicator
 from distfit.errors import CollectiveInRootHook, WouldNotFit
 from distfit.training import gather
@@ -77,6 +77,32 @@ def test_into_a_file_of_which_each_rank_writes_its_rows(
     out = np.lib.format.open_memmap(path, "r+")
     doubling(comm).predict(X[:rows], batch_size=5, verbose=0, out=out)
     np.testing.assert_array_equal(np.load(path), 2 * X[:rows])
+    comm.barrier()
+
+
+@pytest.mark.parametrize("shape", [(ROWS - 1, 3), (ROWS, 2), (ROWS,)])
+def test_a_file_of_another_shape_is_an_error_on_all_ranks(
+    comm: Communicator, tmp_path: Path, shape: Any
+) -> None:
+    out = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, shape)
+    with pytest.raises(ValueError, match=r"out has the shape .*: make it"):
+        doubling(comm).predict(X, batch_size=5, verbose=0, out=out)
+
+
+def test_a_file_is_written_batch_by_batch(comm: Communicator, tmp_path: Path) -> None:
+    path = Path(comm.broadcast_object(str(tmp_path))) / "rows.npy"
+    if comm.is_root:
+        np.lib.format.open_memmap(path, "w+", np.float32, (ROWS, 3)).flush()
+    comm.barrier()
+    seen: list[int] = []
+    out = np.lib.format.open_memmap(path, "r+")
+    look = LambdaCallback(
+        on_predict_batch_begin=lambda batch, logs: seen.append(np.count_nonzero(out.any(axis=1)))
+    )
+    doubling(comm).predict(X, batch_size=8, verbose=0, out=out, callbacks=[look])
+    assert seen[0] == 0
+    assert seen[-1] >= 8 // comm.size  # of this rank at least those before the last batch
+    np.testing.assert_array_equal(np.load(path), 2 * X)
     comm.barrier()
 
 
