@@ -92,9 +92,7 @@ def main() -> None:
         metrics=["accuracy"],
     )
     model.comm.print(f"\n{len(x)} pictures, {epochs} epochs, {model.comm.size} rank(s)")
-    best = callbacks.ModelCheckpoint(
-        OUT / "best.weights.safetensors", monitor="val_accuracy", save_best_only=True, save_weights_only=True
-    )
+    best = callbacks.ModelCheckpoint(OUT / "best.safetensors", monitor="val_accuracy", save_best_only=True)
     model.fit(
         x, y, batch_size=256, epochs=epochs, verbose=2, validation_data=test, callbacks=[best, Report()]
     )
