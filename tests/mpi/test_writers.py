@@ -1,8 +1,10 @@
 """Callbacks that write, at several ranks: root's files alone, one process's content, and everybody's errors."""
 
+import errno
 import json
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -269,3 +271,58 @@ def test_what_a_backup_does_not_fit_is_the_same_error_on_all_ranks(comm: Communi
     with pytest.raises(ValueError, match="do not fit the model") as caught:
         model.fit(X, Y, epochs=2, callbacks=[BackupAndRestore("out")], **OPTIONS)
     assert isinstance(caught.value, RemoteError) == (not comm.is_root)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_full_disk_is_an_error_on_all_ranks_and_the_checkpoint_before_it_is_there(
+    comm: Communicator, folder: Path, monkeypatch: pytest.MonkeyPatch, background: bool
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    class Fill(Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 2 and comm.is_root:
+                monkeypatch.setattr(os, "fsync", full)
+
+    def train(*callbacks: Callback) -> Sequential:
+        model = net(comm)
+        model.fit(X, Y, epochs=4, callbacks=list(callbacks), **OPTIONS)
+        return model
+
+    through = train()
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        train(BackupAndRestore("out", background=background), Fill())
+    assert isinstance(caught.value, RemoteError) == (not comm.is_root)
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    again = train(BackupAndRestore("out", background=background))
+    assert again.history.history == through.history.history
+    for weight, other in zip(again.get_weights(), through.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_passed_over_on_all_ranks(
+    comm: Communicator, folder: Path, file: str
+) -> None:
+    through = net(comm)
+    through.fit(X, Y, epochs=4, **OPTIONS)
+    with pytest.raises(PowerCut):
+        net(comm).fit(
+            X, Y, epochs=4, **OPTIONS,
+            callbacks=[BackupAndRestore("out", double_checkpoint=True), Interrupt(comm.size - 1, 3, 1)],
+        )  # fmt: skip
+    if comm.is_root:
+        path = folder / "out" / "checkpoint-000003" / file
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 64
+        path.write_bytes(content)
+    again = net(comm)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        again.fit(X, Y, epochs=4, callbacks=[BackupAndRestore("out")], **OPTIONS)
+    assert [f"checkpoint-000003/{file}" in str(one.message) or file in str(one.message) for one in told] == (
+        [True] if comm.is_root else []
+    )
+    assert again.history.history == through.history.history
