@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,9 @@ from distfit import config
 from distfit.engines.arena import Arena
 from distfit.engines.engine import ComputeLoss, Engine, Evaluated, Step, Variable
 from distfit.engines.graph import Graph
-from distfit.engines.nonfinite import GRADIENTS, LOSS, OUTPUTS, WEIGHTS, NonFinite, find
-from distfit.layers import Context, Layer, Parameter, Tensor
-from distfit.optimizers import Optimizer, Segment
+from distfit.engines.updater import Updater
+from distfit.layers import Context, Layer, Tensor
+from distfit.optimizers import Segment
 from distfit.random import RowGenerator
 from distfit.utils.nested import leaves
 
@@ -38,7 +38,7 @@ class NumpyEngine(Engine):
     ) -> None:
         self.graph = Graph(inputs, outputs)
         self.single = single
-        self._optimizer: Optimizer | None = None
+        self._optimizer: Updater | None = None
         self._arena: Arena | None = None
         self._contexts = self._new_contexts()
         self._backward = False
@@ -78,8 +78,21 @@ class NumpyEngine(Engine):
 
     @property
     def variables(self) -> list[Variable]:
+        # No buffer is allocated for a look: layers that another model trains stay bound to that one's.
+        starts = [] if self._arena is None else self._arena.starts
+        places = {
+            id(p): slice(start, start + p.value.size)
+            for p, start in zip(self._parameters, starts, strict=False)
+        }
         return [
-            Variable(f"{self.names[layer]}/{p.name}", p.value, p.trainable and layer.trainable, p.assign)
+            Variable(
+                f"{self.names[layer]}/{p.name}",
+                p.value,
+                p.trainable and layer.trainable,
+                p.assign,
+                places.get(id(p)),
+                is_state=not p.trainable,
+            )
             for layer in self.graph.layers
             for p in sorted(layer.parameters, key=lambda p: not p.trainable)
         ]
@@ -89,24 +102,11 @@ class NumpyEngine(Engine):
         return sum(p.version for p in self._parameters)
 
     @property
-    def places(self) -> dict[str, slice]:
-        starts = (self._arena or self._allocate()).starts
-        return {
-            name: slice(start, start + parameter.value.size)
-            for (name, parameter), start in zip(self._named_parameters(), starts, strict=True)
-        }
+    def output_shape(self) -> Any:
+        shapes = [tensor.shape for tensor in self.graph.outputs]
+        return shapes[0] if self.single else shapes
 
-    @property
-    def layer_state(self) -> list[np.ndarray]:
-        views = (self._arena or self._allocate()).views
-        return [view for p, view in zip(self._parameters, views, strict=True) if not p.trainable]
-
-    def _named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        for layer in self.graph.layers:
-            for parameter in layer.parameters:
-                yield f"{self.names[layer]}/{parameter.name}", parameter
-
-    def compile(self, optimizer: Optimizer | None) -> None:
+    def compile(self, optimizer: Updater | None) -> None:
         arena = self._allocate()
         self.graph.plan()
         self._contexts = self._new_contexts()
@@ -156,34 +156,18 @@ class NumpyEngine(Engine):
         self.graph.backward([gradient] if self.single else gradient, tape)
         return Evaluated(y_pred, value.total, value.weight)
 
-    def find_nonfinite(self, compute: Callable[[], Evaluated]) -> NonFinite | None:
-        self.begin_gradients()
-        self.finish_gradients()  # what was summed over the ranks stands there still
-        self.begin_gradients()
-        named = list(self._named_parameters())
-        # Before the layers run, some of which pass what is not finite on to their moving averages.
-        weight = find(WEIGHTS, ((f"weight {name}", p.value) for name, p in named))
+    def traced(self, compute: Callable[[], Evaluated]) -> tuple[Evaluated, list[tuple[str, Any]]]:
         passes: list[list[Any]] = []
         self.graph.record = passes
         try:
             evaluated = compute()
         finally:
             self.graph.record = None
-        gradients = zip(named, self._gradient_arena.views, strict=True)
-        return (
-            weight
-            or find(
-                OUTPUTS,
-                (
-                    (f"the output of layer {self.names[call.layer]}", slots[call.output])
-                    for slots in passes
-                    for call in self.graph.calls
-                ),
-                by_row=True,
-            )
-            or find(LOSS, [("the loss", evaluated.total)])
-            or find(GRADIENTS, ((f"the gradient of {name}", g) for (name, _), g in reversed(list(gradients))))
-        )
+        return evaluated, [
+            (f"the output of layer {self.names[call.layer]}", slots[call.output])
+            for slots in passes
+            for call in self.graph.calls
+        ]
 
     def predict(self, x: Any, step: Step) -> Any:
         outputs, _ = self._forward(x, step)
@@ -247,6 +231,21 @@ class NumpyEngine(Engine):
             f"{v.name} {v.value.shape} {v.value.dtype}{'' if v.trainable else ' frozen'}"
             for v in self.variables
         )
+
+    def rows_of_summary(self) -> list[tuple[str, str, int, int]]:
+        shapes = {call.layer: self.graph.shape_of(call) for call in self.graph.calls}
+        rows = []
+        for layer in self.graph.layers:
+            sizes = [(p.value.size, p.trainable and layer.trainable) for p in layer.parameters]
+            rows.append(
+                (
+                    f"{self.names[layer]} ({type(layer).__name__})",
+                    str(("batch", *shapes[layer])).replace("'", ""),
+                    sum(size for size, _ in sizes),
+                    sum(size for size, trained in sizes if trained),
+                )
+            )
+        return rows
 
 
 def _unique_names(layers: list[Layer]) -> dict[Layer, str]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distfit import losses, metrics, optimizers
-from distfit.losses import Loss
+from distfit.engines import Engine, Updater
 from distfit.metrics import Metric
-from distfit.optimizers import Optimizer
 from distfit.training.scores import Scores
 from distfit.utils.configured import describe
 
@@ -35,8 +34,8 @@ class Compiled:
         divergence_every: steps between two comparisons within an epoch, or None.
     """
 
-    optimizer: Optimizer
-    loss: Loss | None
+    optimizer: Updater
+    loss: Any
     metrics: list[Any]
     weighted_metrics: list[Any]
     steps_per_execution: int
@@ -48,6 +47,7 @@ class Compiled:
     @classmethod
     def of(
         cls,
+        engine: Engine | None,
         optimizer: Any,
         loss: Any,
         metric_names: Any,
@@ -59,12 +59,12 @@ class Compiled:
         on_divergence: str,
         divergence_every: int | None,
     ) -> Compiled:
-        """Look everything up.
+        """Look everything up. An engine knows more kinds than distfit's own; a model that is not built yet has none.
 
         Raises:
             ValueError: for an unknown name, or a count that is not positive.
         """
-        found: Optimizer = optimizers.get(optimizer)
+        found = optimizers.get(optimizer) if engine is None else engine.read_optimizer(optimizer)
         accumulation = gradient_accumulation_steps or found.gradient_accumulation_steps or 1
         for name, policy, known in (
             ("on_nan", on_nan, ON_NAN),
@@ -81,7 +81,7 @@ class Compiled:
                 raise ValueError(f"{name} is at least 1. Received: {count}")
         compiled = cls(
             found,
-            None if loss is None else losses.get(loss),
+            None if loss is None else losses.get(loss) if engine is None else engine.read_loss(loss),
             _listed(metric_names),
             _listed(weighted_metrics),
             steps_per_execution,
@@ -149,8 +149,9 @@ def compile(  # noqa: A001 - Keras's name
     """Say how the model is trained.
 
     Args:
-        optimizer: a name or an object of `distfit.optimizers`.
-        loss: a name, an object of `distfit.losses`, or a function ``(y_true, y_pred) -> (values, gradient)``.
+        optimizer: a name or an object of `distfit.optimizers`; or one of the library that computes the model.
+        loss: a name, an object of `distfit.losses`, or a function ``(y_true, y_pred) -> (values, gradient)``; or one
+            of the library that computes the model.
         metrics: names, functions and objects of `distfit.metrics`; they ignore sample weights, as in Keras.
         weighted_metrics: the same, for those that use them.
         steps_per_execution: global batches between two calls of batch hooks.
@@ -172,6 +173,7 @@ def compile(  # noqa: A001 - Keras's name
     """
     self.take_compiled(
         Compiled.of(
+            self.engine if self.built else None,
             optimizer,
             loss,
             metrics,

@@ -120,15 +120,16 @@ class Divergence:
         Ranks: every rank; root's copy of everything.
         """
         shared, comm = self._model.shared_state, self._model.comm
-        places = self._model.engine.places
+        engine = self._model.engine
+        by_weight, whole = engine.places, {"": slice(None)}
         found = []
         for slot, array in shared.arrays().items():
             of_root = array.copy()
             comm.broadcast(of_root)
-            rounding = ROUNDING[array.dtype.name]
-            for name, place in places.items():
+            rounding = ROUNDING.get(array.dtype.name, 0.0)
+            for name, place in (by_weight if array.size == engine.parameters.size else whole).items():
                 size = relative_difference(array[place], of_root[place])
-                found.append(Drift(f"{slot} of {name}" if slot else name, size, rounding))
+                found.append(Drift(" of ".join(filter(None, (slot, name))), size, rounding))
         numbers = shared.scalars()
         for name, of_root in comm.broadcast_object(numbers).items():
             size = relative_difference(np.float64(numbers[name]), np.float64(of_root))

@@ -157,9 +157,8 @@ class Model:
 
     @property
     def output_shape(self) -> Any:
-        """The shape of one row of the output; a list of them where there are several."""
-        shapes = [tensor.shape for tensor in self.graph_engine.graph.outputs]
-        return shapes[0] if self.graph_engine.single else shapes
+        """The shape of one row of the output; a list of them where there are several; None where it is not known."""
+        return self.engine.output_shape
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by its name or its index.
@@ -175,7 +174,7 @@ class Model:
         raise ValueError(f"no layer {name!r}. Layers are: {', '.join(self.graph_engine.names.values())}")
 
     def summary(self, print_fn: Any = None) -> None:
-        """Print the layers, their output shapes and their numbers of weights, on root.
+        """Print the model's parts, their shapes and their numbers of weights, on root.
 
         Args:
             print_fn: called with the text instead.
@@ -353,7 +352,7 @@ class Model:
                 f"one loss compares y with one output, but the model has {len(y_pred)}: override compute_loss, which"
                 " returns a LossValue whose gradient() is a list, one array for each output"
             )
-        return LossValue.of(self.loss, y, y_pred, sample_weight)
+        return self.engine.loss_value(self.loss, y, y_pred, sample_weight)
 
     def finish_training(self) -> None:
         """Put the averaged weights in place, where the optimizer keeps some.

@@ -36,9 +36,9 @@ class SharedState:
         return self.version != self._agreed_version
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the flat buffers of which each rank holds an equal copy: the weights under ``""``, slots by name."""
+        """Return the flat buffers of which each rank holds an equal copy: the weights under ``""``, others by name."""
         optimizer = self._model.optimizer
-        return {"": self._model.engine.parameters, **({} if optimizer is None else optimizer.state())}
+        return {**self._model.engine.replicated, **({} if optimizer is None else optimizer.state())}
 
     def scalars(self) -> dict[str, float]:
         """Return the numbers of which each rank holds an equal copy."""

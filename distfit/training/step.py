@@ -100,9 +100,9 @@ def test_step(model: Model, batch: Batch, scores: Scores, *, hooks_came_before: 
 
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
-        y_pred = model.engine.predict(x, inference_step(model, batch))
-        value = model.compute_loss(x, y, y_pred, sample_weight)
-        return measured(model, scores, batch, Evaluated(y_pred, value.total, value.weight))
+        step = inference_step(model, batch)
+        evaluated = model.engine.evaluate(x, y, sample_weight, step, model.compute_loss)
+        return measured(model, scores, batch, evaluated)
 
     agreed = agree_on_step(model, comm, batch, measure, EVALUATION, hooks_came_before=hooks_came_before)
     scores.absorb(agreed.sums)
