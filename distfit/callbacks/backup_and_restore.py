@@ -45,6 +45,7 @@ class BackupAndRestore(Callback):
     with a warning; see `distfit.checkpoint.Store`.
 
     Raises:
+        RuntimeError: in a loop of one's own.
         ValueError: for an empty `backup_dir`, or another `save_freq` or `iterables`; when training begins, on all
             ranks, if the model is not built (give the first layer an `input_shape`), if a checkpoint is that of another
             model or other data (`DataMismatch`), or if there are some, but none can be read.
@@ -103,10 +104,15 @@ class BackupAndRestore(Callback):
         self._snapshot = Snapshot()
         self._writer = BackgroundWriter()
         self._batches = 0
-        self._is_due = False
+        self._is_due = self._is_asked = False
         self._saved_at = 0.0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
+        if not self._is_asked:
+            raise RuntimeError(
+                "BackupAndRestore works in fit, which takes the checkpoints behind all hooks. In a loop of your own,"
+                " save model.as_checkpoint(...) to a distfit.checkpoint.Store"
+            )
         self._batches, self._is_due, self._saved_at = 0, False, self._clock()
 
     # -- what fit asks, on root; see distfit.training.recovery --------------------------------------------------------
@@ -120,6 +126,7 @@ class BackupAndRestore(Callback):
 
         Ranks: local; root.
         """
+        self._is_asked = True
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
         if not os.access(self.backup_dir, os.W_OK):
             raise PermissionError(
@@ -197,6 +204,7 @@ class BackupAndRestore(Callback):
 
         Ranks: local; root.
         """
+        self._is_asked = False
         self.wait()
         if is_done and self.delete_checkpoint:
             self._store.remove()

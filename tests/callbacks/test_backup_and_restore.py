@@ -16,6 +16,7 @@ from distfit import Sequential, layers, metrics, optimizers, utils
 from distfit.callbacks import (
     BackupAndRestore,
     Callback,
+    CallbackList,
     CSVLogger,
     EarlyStopping,
     JSONLogger,
@@ -520,3 +521,9 @@ def test_where_training_fails_its_error_is_raised_and_not_that_of_the_last_write
 def _interrupt_second(epoch: int, logs: Any) -> None:
     if epoch == 1:
         raise Interrupted
+
+
+def test_a_loop_of_ones_own_is_told_to_save_by_itself(folder: Path) -> None:
+    hooks = CallbackList([BackupAndRestore(folder)], model=model_with_state())
+    with pytest.raises(RuntimeError, match=r"works in fit.*model\.as_checkpoint"):
+        hooks.on_train_begin()
