@@ -8,15 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from distfit._startup import RANK_VARIABLES
 from distfit.errors import LaunchError
 from distfit.launchers.hydra import IntelMpi, Mpich
 from distfit.launchers.open_mpi import OpenMpi
+from distfit.launchers.plan import Make, Plan
 from distfit.launchers.runner import Runner
 
 RUNNERS: tuple[type[Runner], ...] = (IntelMpi, OpenMpi, Mpich)
 
+_MAKES: Mapping[Make, type[Runner]] = {"intel": IntelMpi, "openmpi": OpenMpi, "mpich": Mpich}
 _PATIENCE_S = 20.0
 _INSTALL = "`pip install 'distfit-mpi[mpich]'` puts MPICH and its mpiexec beside Python"
 
@@ -76,11 +79,23 @@ def choose(runners: Sequence[Runner], library: str) -> Runner:
     )
 
 
-def find(given: str | None, environment: Mapping[str, str]) -> Runner:
+class Launcher(NamedTuple):
+    """What starts the ranks, and what they load.
+
+    Attributes:
+        runner: the mpiexec.
+        library: what the MPI library says of itself.
+    """
+
+    runner: Runner
+    library: str
+
+
+def find(plan: Plan, environment: Mapping[str, str]) -> Launcher:
     """Return the mpiexec to use: the given one, or that of this Python's environment, or that of PATH.
 
     Args:
-        given: the path of one, or None.
+        plan: what is to be run.
         environment: of this process.
 
     Raises:
@@ -94,17 +109,43 @@ def find(given: str | None, environment: Mapping[str, str]) -> Runner:
             f"`distfit run` starts the ranks itself, but is a rank already: {inside[0]} is set. Start it without"
             " mpiexec or srun"
         )
-    paths = [given] if given else _candidates()
-    return choose([recognise(path, _version(path)) for path in paths], _library())
+    paths = [plan.mpiexec] if plan.mpiexec else _candidates()
+    runners = of_make([recognise(path, _version(path)) for path in paths], plan.mpi)
+    library = _library()
+    return Launcher(choose(runners, library), library)
+
+
+def of_make(runners: Sequence[Runner], make: Make) -> list[Runner]:
+    """Return those runners that are of the make which ``--mpi`` names.
+
+    Raises:
+        LaunchError: if there are runners, but none of this make.
+
+    Ranks: local.
+
+    Example:
+        >>> of_make([Mpich("/usr/bin/mpiexec")], "mpich")[0].path
+        '/usr/bin/mpiexec'
+    """
+    kinds = RUNNERS if make == "auto" else (_MAKES[make],)
+    right = [runner for runner in runners if isinstance(runner, kinds)]
+    if runners and not right:
+        found = ", ".join(f"{runner.path} ({runner.make})" for runner in runners)
+        raise LaunchError(
+            f"there is no mpiexec of the MPI that --mpi {make} names. Found: {found}. Load its module, or name it"
+            " with --mpiexec"
+        )
+    return right
 
 
 def _candidates() -> list[str]:
+    """Return those beside this Python, then those on PATH, where Debian has one of each make, by its name."""
     beside = Path(sys.executable).with_name("mpiexec")
     found = [str(beside)] if beside.exists() else []
-    on_path = shutil.which("mpiexec")
-    if on_path is not None and on_path not in found:
-        found.append(on_path)
-    return found
+    on_path = (
+        shutil.which(name) for name in ("mpiexec", "mpiexec.mpich", "mpiexec.openmpi", "mpiexec.hydra")
+    )
+    return list(dict.fromkeys([*found, *(path for path in on_path if path is not None)]))
 
 
 def _version(path: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
-from distfit.launchers.runner import Death, Runner
+from distfit.launchers.runner import Death, Layout, Process, Runner
 
-_MPICH = re.compile(r"=\s+PID (\d+) RUNNING AT .*\n(?:.*\n)*?.*EXIT STRING: .*\(signal (\d+)\)")
+_MPICH = re.compile(r"=\s+PID (\d+) RUNNING AT (\S+)\n(?:.*\n)*?.*EXIT STRING: .*\(signal (\d+)\)")
 _INTEL = re.compile(r"=\s+RANK (\d+) PID \d+ RUNNING AT .*\n=\s+KILLED BY SIGNAL: (\d+)")
 
 
@@ -30,11 +30,15 @@ class Hydra(Runner):
     def serves(cls, library: str) -> bool:
         return "Open MPI" not in library  # of those that differ, the one that people have
 
-    def arguments(self, ranks: int, cores: int) -> Sequence[str]:  # noqa: ARG002
-        return ()
+    def arguments(self, layout: Layout) -> Sequence[str]:
+        """It hands all variables on by itself, and binds no rank unless it is asked to."""
+        hosts = ("-hosts", layout.host_list) if layout.hosts else ()
+        starter = ("-launcher", "ssh") if layout.by_ssh else ()  # and not what a batch system has
+        return (*hosts, *starter, *self.binding(layout))
 
-    def variables(self, ranks: int, cores: int, folder: Path) -> Mapping[str, str]:  # noqa: ARG002
-        return {}
+    @abstractmethod
+    def binding(self, layout: Layout) -> Sequence[str]:
+        """Return what binds its ranks, or leaves them free."""
 
     def passed_on(self, number: signal.Signals) -> signal.Signals:
         """It hands USR1, INT and TERM to the ranks, and waits for them."""
@@ -55,10 +59,20 @@ class Mpich(Hydra):
     def recognises(cls, version: str) -> bool:
         return "HYDRA" in version and "Intel" not in version
 
-    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:
+    def binding(self, layout: Layout) -> Sequence[str]:
+        return () if layout.bind == "none" else ("-bind-to", layout.bind)
+
+    def variables(self, layout: Layout, folder: Path | None) -> Mapping[str, str]:  # noqa: ARG002
+        return {}
+
+    def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:
         """It names the process of the first rank that a signal killed, and no rank that ended by itself."""
         killed = _MPICH.search(text)
-        return Death(rank_of.get(int(killed[1])), signal=int(killed[2])) if killed else None
+        if not killed:
+            return None
+        process = Process(_short(killed[2]), int(killed[1]))
+        ranks = [rank for (host, number), rank in rank_of.items() if (_short(host), number) == process]
+        return Death(ranks[0] if ranks else None, signal=int(killed[3]))
 
 
 @final
@@ -75,7 +89,16 @@ class IntelMpi(Hydra):
     def recognises(cls, version: str) -> bool:
         return "Intel(R) MPI" in version
 
-    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:
+    def binding(self, layout: Layout) -> Sequence[str]:  # noqa: ARG002
+        return ()  # it reads variables
+
+    def variables(self, layout: Layout, folder: Path | None) -> Mapping[str, str]:  # noqa: ARG002
+        """By itself it would divide the cores among the ranks, two jobs of one machine getting the same."""
+        if layout.bind == "none":
+            return {"I_MPI_PIN": "0"}
+        return {"I_MPI_PIN": "1", "I_MPI_PIN_DOMAIN": layout.bind}
+
+    def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:
         """It names all that signals killed, those too that it killed itself because another rank had ended."""
         killed = {int(rank): int(number) for rank, number in _INTEL.findall(text)}
         by_itself = [rank for rank, number in killed.items() if number != signal.SIGKILL]
@@ -84,3 +107,7 @@ class IntelMpi(Hydra):
         if killed and len(killed) == len(rank_of):
             return Death(None, signal=signal.SIGKILL)
         return None  # the one that is not named ended first, by itself
+
+
+def _short(host: str) -> str:
+    return host.partition(".")[0]

@@ -32,7 +32,9 @@ class Job:
     Args:
         command: mpiexec's.
         environment: of it, and of the ranks.
-        ranks: how many, all on this machine.
+        ranks: how many.
+        here: how many of them are on this machine. Only these are looked after; what mpiexec started elsewhere ends
+            when its connection with mpiexec does.
         runner: whose mpiexec it is.
         records: of the ranks.
         output: where what they write goes.
@@ -48,11 +50,12 @@ class Job:
         command: Sequence[str],
         environment: Mapping[str, str],
         ranks: int,
+        here: int,
         runner: Runner,
         records: Records,
         output: Output,
     ) -> None:
-        self._ranks, self._runner, self._records, self._output = ranks, runner, records, output
+        self._here, self._runner, self._records, self._output = here, runner, records, output
         self._leftovers = Leftovers(records.folder / NOTE)
         self._held_back = False
         self._kill_at = _NEVER
@@ -121,9 +124,9 @@ class Job:
             self._process.send_signal(signal.SIGUSR1)
 
     def _all_catch(self, number: signal.Signals) -> bool:
-        """Say whether all ranks have a handler for a signal."""
+        """Say whether all ranks of this machine have a handler for a signal. One that stops makes the others stop."""
         processes = self._records.processes()
-        return len(processes) == self._ranks and all(catches(process, number) for process in processes)
+        return len(processes) == self._here and all(catches(process, number) for process in processes)
 
     def _look(self) -> None:
         """See how far the job is, and help an end that does not come by itself."""
@@ -132,7 +135,7 @@ class Job:
         processes = self._records.processes()
         self._leftovers.look(processes)
         self.steps.look(processes)
-        if len(processes) < self._ranks or any(map(runs, processes)):
+        if not self._here or len(processes) < self._here or any(map(runs, processes)):
             self._tidy_at = now + _TIDY_S
         elif now > self._tidy_at:
             self._kill_what_ranks_started()

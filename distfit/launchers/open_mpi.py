@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
-from distfit.launchers.runner import Death, Runner
+from distfit.launchers.runner import Death, Layout, Process, Runner
 
 _KILLED = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on\s+signal (\d+)")
 _LEFT = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exiting\s+improperly")
@@ -36,16 +36,21 @@ class OpenMpi(Runner):
     def serves(cls, library: str) -> bool:
         return not any(name in library for name in ("MPICH", "Intel(R) MPI"))
 
-    def arguments(self, ranks: int, cores: int) -> Sequence[str]:
-        """It counts cores as places, and by itself would bind a rank, with all its threads, to one of them."""
-        return ("--bind-to", "none", *(("--oversubscribe",) if ranks > cores else ()))
+    def arguments(self, layout: Layout) -> Sequence[str]:
+        """It takes cores for places, would bind a rank with all its threads to one, and hands no variables on."""
+        hosts = ("--host", layout.host_list) if layout.hosts else ()
+        crowded = ("--oversubscribe",) if layout.is_crowded and not layout.hosts else ()
+        forwarded = [word for name in layout.forwarded for word in ("-x", name)]
+        return (*hosts, "--bind-to", layout.bind, *crowded, *forwarded)
 
-    def variables(self, ranks: int, cores: int, folder: Path) -> Mapping[str, str]:
+    def variables(self, layout: Layout, folder: Path | None) -> Mapping[str, str]:
         """It refuses root, leaves its files where it is killed, and has ranks that wait keep their core from others."""
-        found = {f"{name}_local_tmpdir_base": str(folder) for name in ("PRTE_MCA_prte", "OMPI_MCA_orte")}
+        found: dict[str, str] = {}
+        if folder is not None:
+            found |= {f"{name}_local_tmpdir_base": str(folder) for name in ("PRTE_MCA_prte", "OMPI_MCA_orte")}
         if os.geteuid() == 0:
             found |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        if ranks > cores:
+        if layout.is_crowded:
             found["OMPI_MCA_mpi_yield_when_idle"] = "1"
         return found
 
@@ -53,7 +58,7 @@ class OpenMpi(Runner):
         """Half a second behind a TERM or INT it kills all ranks, in the midst of a checkpoint; USR1 it hands on."""
         return signal.SIGUSR1 if number == signal.SIGTERM else number
 
-    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:  # noqa: ARG002
+    def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:  # noqa: ARG002
         if killed := _KILLED.search(text):
             return Death(int(killed[1]), signal=int(killed[2]))
         if ended := _ENDED.search(text):

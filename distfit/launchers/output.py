@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import selectors
+import sys
 import termios
 import tty
 from collections.abc import Iterable
@@ -128,6 +129,16 @@ class Output:
     def text(self) -> str:
         """The last of what was written."""
         return self._remembered.decode(errors="replace").replace("\r\n", "\n")
+
+
+def say(text: str) -> None:
+    """Tell the user something, on standard error.
+
+    Ranks: local; the supervisor's.
+    """
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        sys.stderr.write(f"distfit: {text}\n")
+        sys.stderr.flush()
 
 
 def tail(log: Path) -> str:

@@ -34,6 +34,6 @@ def place(wanted: int, at_least: int, slots: Mapping[str, int]) -> dict[str, int
         there = ", ".join(f"{host} ({number})" for host, number in slots.items()) or "none"
         raise LaunchError(
             f"the job needs at least {at_least} ranks, and the hosts that are there have places for {total}: {there}."
-            " Bring hosts back, or allow fewer with --min-ranks"
+            " Bring hosts back, give them more, or allow fewer with --min-ranks"
         )
     return placed

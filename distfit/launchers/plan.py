@@ -1,10 +1,15 @@
 """What a user wants to have run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from distfit.errors import LaunchError
+from distfit.launchers.allocation import Allocation
+from distfit.launchers.runner import Binding
+
+Make = Literal["auto", "mpich", "openmpi", "intel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,10 @@ class Plan:
         min_ranks: with how many it may go on where hosts are gone; None for all.
         log_dir: the folder of the ranks' logs; None for none.
         mpiexec: the path of one; None to find it.
+        mpi: the make of the one to find.
+        allocation: where ranks may run. By default on this machine, as many as are wanted.
+        bind: to what each rank is bound.
+        settings: variables for the ranks, each ``NAME=VALUE``, or ``NAME`` for one that is set.
 
     Raises:
         LaunchError: for numbers that make no job, or a program that is not there.
@@ -35,6 +44,10 @@ class Plan:
     min_ranks: int | None = None
     log_dir: Path | None = None
     mpiexec: str | None = None
+    mpi: Make = "auto"
+    allocation: Allocation = field(default_factory=Allocation)
+    bind: Binding = "none"
+    settings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.at_least <= self.ranks:
@@ -46,6 +59,12 @@ class Plan:
             raise LaunchError(f"--max-restarts is 0 or more. Received: {self.max_restarts}")
         if not self.program[0].startswith("-") and not Path(self.program[0]).exists():
             raise LaunchError(f"there is no program {self.program[0]} in {Path.cwd()}")
+        places = self.allocation.total
+        if places and self.at_least > places:
+            raise LaunchError(
+                f"there are places for {places} ranks, by {self.allocation.source}. Received: -n {self.ranks}. Say how"
+                " many a host gets, as in host:4, or with --ranks-per-node"
+            )
 
     @property
     def attempts(self) -> int:

@@ -20,7 +20,8 @@ def become(
 
     Args:
         variable: in which mpiexec tells the rank.
-        records: the folder of the job's records, which the supervisor's machine alone has.
+        records: the folder of the job's records. On another machine it may be the same one, one of that machine's
+            own, or none.
         logs: the folder of the ranks' logs; empty for none.
         terminal: what root's standard output is to be; empty for what mpiexec gave it.
         error_terminal: likewise for its standard error.
@@ -39,6 +40,7 @@ def become(
         # What a rank printed last before it was killed is what one wants to read. Where all write to one pipe, pieces
         # of their lines would be mixed.
         os.environ.setdefault("PYTHONUNBUFFERED", "1")
+        os.makedirs(logs, exist_ok=True)  # another machine may have no such folder yet
         if rank != "0":  # root's output comes to the supervisor, which writes it down
             _write_to(os.path.join(logs, f"rank-{rank}.log"))
     if os.path.isdir(records):
@@ -67,7 +69,7 @@ def _write_to(log: str) -> None:
 def _leave_record(record: str) -> None:
     os.environ["DISTFIT_RECORD"] = record
     with open(f"{record}.began", "w", encoding="ascii") as began:
-        began.write(f"{os.getpid()}\n")
+        began.write(f"{os.getpid()} {os.uname().nodename}\n")
 
 
 def _show_on(terminal: str, descriptor: int) -> None:

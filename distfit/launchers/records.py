@@ -2,8 +2,11 @@
 
 import contextlib
 import json
+import platform
 from dataclasses import dataclass
 from pathlib import Path
+
+from distfit.launchers.runner import Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,24 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._processes: dict[Path, int] = {}
+        self._processes: dict[Path, Process] = {}
 
-    def processes(self) -> dict[int, int]:
-        """Return the ranks of this machine that began, by the number of their process."""
+    def everywhere(self) -> dict[Process, int]:
+        """Return the ranks that are known to have begun, on any machine, by their process."""
         for path in set(self.folder.glob("rank-*.began")).difference(self._processes):
             text = path.read_text()
             if text.endswith("\n"):  # it is whole
-                self._processes[path] = int(text)
+                number, host = text.split()
+                self._processes[path] = Process(host, int(number))
         return {process: _rank(path) for path, process in self._processes.items()}
+
+    def processes(self) -> dict[int, int]:
+        """Return the ranks of this machine that began, by the number of their process."""
+        return {
+            process.number: rank
+            for process, rank in self.everywhere().items()
+            if process.host == platform.node()  # machines may share the folder
+        }
 
     @property
     def joined(self) -> bool:

@@ -3,8 +3,23 @@
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple
+
+Binding = Literal["none", "core", "socket"]
+
+
+class Process(NamedTuple):
+    """A rank's process.
+
+    Attributes:
+        host: the name that its machine has for itself.
+        number: of the process there.
+    """
+
+    host: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +35,45 @@ class Death:
     rank: int | None
     signal: int | None = None
     status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which ranks run where.
+
+    Args:
+        ranks: how many.
+        cores: that the ranks of one machine may run on, of the machine that has fewest for each.
+        crowd: how many ranks that machine has; None for all.
+        hosts: how many ranks each host gets. Empty for this machine alone, and where mpiexec learns the hosts from the
+            batch system.
+        by_ssh: whether ranks of other hosts are started by ssh.
+        bind: to what a rank is bound: to nothing, to a core of its own, or to a socket.
+        forwarded: the names of the variables that ranks on other machines need.
+    """
+
+    ranks: int
+    cores: int
+    crowd: int | None = None
+    hosts: Mapping[str, int] = field(default_factory=dict)
+    by_ssh: bool = False
+    bind: Binding = "none"
+    forwarded: Sequence[str] = ()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether ranks have to share cores."""
+        return (self.crowd or self.ranks) > self.cores
+
+    @property
+    def host_list(self) -> str:
+        """The hosts as both mpiexecs read them.
+
+        Example:
+            >>> Layout(ranks=3, cores=2, hosts={"node1": 2, "node2": 1}).host_list
+            'node1:2,node2:1'
+        """
+        return ",".join(f"{host}:{number}" for host, number in self.hosts.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +109,20 @@ class Runner(ABC):
         """Say whether ranks which load this MPI library, by its own words, can be started by this make."""
 
     @abstractmethod
-    def arguments(self, ranks: int, cores: int) -> Sequence[str]:
-        """Return what stands between ``mpiexec`` and the program."""
+    def arguments(self, layout: Layout) -> Sequence[str]:
+        """Return what stands between ``mpiexec -n N`` and the program.
+
+        Raises:
+            LaunchError: if it cannot start ranks like that.
+        """
 
     @abstractmethod
-    def variables(self, ranks: int, cores: int, folder: Path) -> Mapping[str, str]:
-        """Return variables that it, or its library, needs on this machine.
+    def variables(self, layout: Layout, folder: Path | None) -> Mapping[str, str]:
+        """Return variables that it, or its library, needs.
 
         Args:
-            ranks: how many.
-            cores: that they may run on.
-            folder: that goes with the job, for temporary files.
+            layout: of the ranks.
+            folder: of this machine that goes with the job, for temporary files; None for the usual place.
         """
 
     @abstractmethod
@@ -73,27 +130,30 @@ class Runner(ABC):
         """Return the signal that asks ranks through it for what `number` asks for, and leaves them the time."""
 
     @abstractmethod
-    def death(self, text: str, rank_of: Mapping[int, int]) -> Death | None:
+    def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:
         """Read from what it printed which rank died.
 
         Args:
             text: the end of what it printed, in which output of ranks may stand, too.
-            rank_of: ranks by the number of their process.
+            rank_of: ranks by their process.
         """
 
-    def command(self, ranks: int, cores: int, program: Sequence[str]) -> list[str]:
+    def command(self, layout: Layout, program: Sequence[str]) -> list[str]:
         """Return the command that starts a program on some ranks.
 
         Args:
-            ranks: how many.
-            cores: of this machine, that they may run on.
+            layout: of the ranks.
             program: and its arguments.
+
+        Raises:
+            LaunchError: if it cannot start ranks like that.
 
         Ranks: local.
 
         Example:
             >>> from distfit.launchers.hydra import Mpich
-            >>> Mpich("/usr/bin/mpiexec").command(4, 2, ["python", "train.py"])
+            >>> mpich = Mpich("/usr/bin/mpiexec")
+            >>> mpich.command(Layout(ranks=4, cores=2), ["python", "train.py"])
             ['/usr/bin/mpiexec', '-n', '4', 'python', 'train.py']
         """
-        return [self.path, "-n", str(ranks), *self.arguments(ranks, cores), *program]
+        return [self.path, "-n", str(layout.ranks), *self.arguments(layout), *program]
