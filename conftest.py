@@ -10,6 +10,8 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 import distfit
 
+collect_ignore_glob = ["distfit/engines/torch*.py"]  # `make test-engines` names them: they need PyTorch
+
 
 def in_a_folder_of_its_own(namespace: dict[str, Any]) -> None:
     """Let a document write its files where nobody minds, and train on few pictures."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from distfit.errors import DistfitError, RemoteError
     from distfit.training import Model, Sequential, load_model
+    from distfit.training.foreign import TorchModel
 
 __version__ = "0.1.0"
 
@@ -38,6 +39,7 @@ _FROM_MODULE = {
     "load_model": "training",
     "DistfitError": "errors",
     "RemoteError": "errors",
+    "TorchModel": "training.foreign",
 }
 _MODULES = (
     "callbacks", "checkpoint", "comm", "config", "data", "datasets", "errors", "initializers", "layers", "losses",
@@ -45,8 +47,8 @@ _MODULES = (
 )  # fmt: skip
 
 __all__ = [
-    "DistfitError", "Model", "RemoteError", "Sequential", "callbacks", "checkpoint", "comm", "config", "data",
-    "datasets", "errors", "initializers", "layers", "load_model", "losses", "metrics", "optimizers", "utils",
+    "DistfitError", "Model", "RemoteError", "Sequential", "TorchModel", "callbacks", "checkpoint", "comm", "config",
+    "data", "datasets", "errors", "initializers", "layers", "load_model", "losses", "metrics", "optimizers", "utils",
 ]  # fmt: skip
 
 

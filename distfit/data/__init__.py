@@ -6,11 +6,13 @@ from distfit.data.inputs import Inputs, read_inputs, split_validation
 from distfit.data.local_part import LocalPart
 from distfit.data.mapping import Mapped, RowContext, map  # noqa: A004 - `data.map` reads as what it is
 from distfit.data.order import Order
+from distfit.data.samples import Samples, samples_of
 from distfit.data.shard import EvenPartition, HeldPartition, Partition
 from distfit.data.source import Source
 from distfit.data.stream import StreamFeed
 
 __all__ = [
     "Batch", "EvenPartition", "Feed", "HeldPartition", "IndexedFeed", "Inputs", "LocalPart", "Mapped", "Order",
-    "Partition", "RowContext", "Source", "StreamFeed", "map", "read_inputs", "split_validation", "unpack",
+    "Partition", "RowContext", "Samples", "Source", "StreamFeed", "map", "read_inputs", "samples_of",
+    "split_validation", "unpack",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 
 from distfit.data.indexable import holds_rows, row_count
 from distfit.data.local_part import LocalPart
+from distfit.data.samples import samples_of
 from distfit.data.source import Source, unmapped
 from distfit.utils.nested import leaves, map_leaves
 
@@ -23,12 +24,16 @@ class Inputs:
         stream: the iterable, or None for rows.
         local: True for `LocalPart`: each rank has its own.
         class_weight: weights of a stream's loss by class number, or None; a source has its own.
+        batch_size: rows of a global batch, where the data say so themselves; else None.
+        shuffle: the same of whether each epoch of `fit` has an order of its own.
     """
 
     source: Source | None
     stream: Iterable[Any] | None
     local: bool
     class_weight: dict[int, float] | None = None
+    batch_size: int | None = None
+    shuffle: bool | None = None
 
 
 def read_inputs(
@@ -37,7 +42,8 @@ def read_inputs(
     """Check the arguments x, y and sample_weight of `fit`, `evaluate` or `predict`.
 
     Args:
-        x: an array-like, a tuple, list or dict of them, or an iterable of batches; perhaps in a `LocalPart`.
+        x: an array-like, a tuple, list or dict of them, another library's data set, or an iterable of batches; perhaps
+            in a `LocalPart`.
         y: targets, where x is no iterable of ``(x, y)``.
         sample_weight: a weight for each row, or None.
         class_weight: weights by class number, or None.
@@ -57,12 +63,17 @@ def read_inputs(
     )
     if x is None:
         raise ValueError("no data: x is None")
-    if _is_stream(x):
+    samples = samples_of(x)
+    if samples is not None or _is_stream(x):
         if y is not None or sample_weight is not None:
             raise ValueError(
-                "an iterable yields its targets and weights itself, as (x, y[, sample_weight]): y has to be None"
+                "a data set or an iterable yields its targets and weights itself, as (x, y[, sample_weight]): y has"
+                " to be None"
             )
-        return Inputs(None, x, any(local), class_weight)
+        if samples is None:
+            return Inputs(None, x, any(local), class_weight)
+        source = Source(samples.data, 0, _common_length(samples.data), class_weight)
+        return Inputs(source, None, any(local), None, samples.batch_size, samples.shuffle)
     if sample_weight is not None and y is None:
         raise ValueError("sample_weight weighs the loss of rows, which need targets: y is None")
     parts = (x,) if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)

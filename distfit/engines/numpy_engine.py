@@ -10,9 +10,10 @@ import numpy as np
 
 from distfit import config
 from distfit.engines.arena import Arena
-from distfit.engines.engine import ComputeLoss, Engine, Evaluated, Step, Variable
+from distfit.engines.engine import ComputeLoss, Engine
 from distfit.engines.graph import Graph
 from distfit.engines.updater import Updater
+from distfit.engines.values import Evaluated, Step, Variable
 from distfit.layers import Context, Layer, Tensor
 from distfit.optimizers import Segment
 from distfit.random import RowGenerator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distfit.comm import Communicator
 from distfit.data import EvenPartition, Feed, HeldPartition, IndexedFeed, Inputs, Order, Partition, StreamFeed
@@ -37,6 +37,12 @@ class Batching:
         for name, value in (("batch_size", self.batch_size), ("the number of steps", self.steps)):
             if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
                 raise ValueError(f"{name} is a whole number of at least 1. Received: {value!r}")
+
+    def suited_to(self, inputs: Inputs) -> Batching:
+        """Return this with what the data say themselves: a batch size where the user gave none, and the order."""
+        batch_size = self.batch_size or inputs.batch_size
+        shuffle = self.shuffle if inputs.shuffle is None else self.training and inputs.shuffle
+        return replace(self, batch_size=batch_size, shuffle=shuffle)
 
 
 def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communicator) -> Feed:

@@ -147,7 +147,10 @@ class Model:
             TypeError: where it does not.
         """
         if not isinstance(self.engine, NumpyEngine):
-            raise TypeError(f"a {type(self.engine).__name__} has no distfit layers")
+            raise TypeError(
+                f"a model of a {type(self.engine).__name__} has none of distfit's layers, of which save and load_model"
+                " make a model: take save_weights and load_weights, or checkpoints"
+            )
         return self.engine
 
     @property
@@ -347,11 +350,6 @@ class Model:
             raise NotCompiled("the model has no loss: call compile(loss=...) first")
         if y is None:
             raise ValueError("the loss compares y with the model's output, but y is None")
-        if isinstance(y_pred, (list, tuple)):
-            raise ValueError(
-                f"one loss compares y with one output, but the model has {len(y_pred)}: override compute_loss, which"
-                " returns a LossValue whose gradient() is a list, one array for each output"
-            )
         return self.engine.loss_value(self.loss, y, y_pred, sample_weight)
 
     def finish_training(self) -> None:

@@ -78,7 +78,11 @@ def begin(
     Ranks: every rank of `model.comm.current`, within an operation.
     """
     comm = model.comm.current
-    present = {name: (inputs, batching) for name, (inputs, batching) in data.items() if inputs is not None}
+    present = {
+        name: (inputs, batching.suited_to(inputs))
+        for name, (inputs, batching) in data.items()
+        if inputs is not None
+    }
     for inputs, batching in present.values():
         batching.check()
         check_local(inputs, comm, model.comm)

@@ -1,0 +1,236 @@
+"""A module's weights in flat buffers: what ranks send and optimizers change, and the module's own tensors, are one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from distfit.engines.arena import Arena
+from distfit.engines.values import Variable
+
+_OF_WEIGHTS = (torch.float32, torch.float64)
+
+
+class Staged:
+    """A flat buffer on the host, and what the module sees of it: the same memory, or a copy on the module's device.
+
+    Each side is brought up to date when it is asked for. On the CPU there is nothing to bring.
+
+    Args:
+        shapes: of the parts, in order.
+        dtype: of all of them.
+        device: where the module computes.
+        is_shared: whether both sides are one memory. Defaults to whether the device is the CPU.
+
+    Attributes:
+        views: the parts on the device, in their shapes.
+        arena: the parts on the host.
+    """
+
+    def __init__(
+        self,
+        shapes: list[tuple[int, ...]],
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        is_shared: bool | None = None,
+    ) -> None:
+        self.arena = Arena(shapes, str(dtype).removeprefix("torch."))
+        self._host = torch.from_numpy(self.arena.buffer)
+        self._is_shared = device.type == "cpu" if is_shared is None else is_shared
+        self._flat = self._host if self._is_shared else self._host.to(device, copy=True)
+        self._host_is_newer = self._device_is_newer = False
+        self.views = [
+            self._flat[start : start + view.size].view(view.shape)
+            for start, view in zip(self.arena.starts, self.arena.views, strict=True)
+        ]
+
+    def host(self) -> np.ndarray:
+        """Return the buffer on the host, to be read or written."""
+        if not self._is_shared:
+            if self._device_is_newer:
+                self._host.copy_(self._flat)
+            self._device_is_newer, self._host_is_newer = False, True
+        return self.arena.buffer
+
+    def device(self) -> torch.Tensor:
+        """Return the buffer on the device, to be read or written."""
+        if not self._is_shared:
+            if self._host_is_newer:
+                self._flat.copy_(self._host)
+            self._host_is_newer, self._device_is_newer = False, True
+        return self._flat
+
+
+class Weights:
+    """A module's parameters and buffers, bound to flat buffers; and the parameters' gradients.
+
+    The tensors stay the objects that they were, so that an optimizer which was made of them holds the same: only
+    their memory is another.
+
+    Args:
+        module: whose they are. It is moved to the device.
+        device: where it computes.
+
+    Raises:
+        TypeError: if its parameters are not all float32, or all float64.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        module.to(device)
+        self.module = module
+        self.parameters = list(module.parameters())
+        self.dtype = _common_dtype(module)
+        tensors = list(dict.fromkeys([*self.parameters, *module.buffers()]))
+        self._by_dtype: dict[str, Staged] = {}
+        self._places: dict[torch.Tensor, tuple[str, slice]] = {}
+        for dtype in dict.fromkeys([self.dtype, *(tensor.dtype for tensor in tensors)]):
+            of_dtype = [tensor for tensor in tensors if tensor.dtype == dtype]
+            staged = Staged([tuple(tensor.shape) for tensor in of_dtype], dtype, device)
+            name = "" if dtype == self.dtype else f"buffers of {dtype}"
+            self._by_dtype[name] = staged
+            for tensor, view, start in zip(of_dtype, staged.views, staged.arena.starts, strict=True):
+                view.copy_(tensor.detach())
+                tensor.data = view
+                self._places[tensor] = name, slice(start, start + view.numel())
+        shapes = [tuple(tensor.shape) for tensor in tensors if tensor.dtype == self.dtype]
+        self.gradients = Staged(shapes, self.dtype, device)
+        self._of_gradients = dict(zip(self.parameters, self.gradients.views, strict=False))
+        self._buffers = [
+            (owner, name, tensor)
+            for owner in module.modules()
+            for name, tensor in owner.named_buffers(recurse=False)
+        ]
+        self._own_writes = 0
+
+    # -- as the engine sees them --------------------------------------------------------------------------------------
+
+    def flat(self) -> np.ndarray:
+        """Return the buffer of all weights of the module's dtype, on the host."""
+        return self._by_dtype[""].host()
+
+    def replicated(self) -> dict[str, np.ndarray]:
+        """Return the buffers of all dtypes, on the host."""
+        return {name: staged.host() for name, staged in self._by_dtype.items() if staged.arena.buffer.size}
+
+    def number(self, parameter: torch.Tensor) -> int:
+        """Return the number of a parameter among the parts of the buffer."""
+        return self._by_dtype[""].arena.starts.index(self._places[parameter][1].start)
+
+    def place(self, parameter: torch.Tensor) -> tuple[int, int]:
+        """Return where a parameter begins in the buffer, and where the gap behind it ends."""
+        arena, number = self._by_dtype[""].arena, self.number(parameter)
+        return arena.starts[number], arena.stops[number]
+
+    def like(self, device: torch.device) -> Staged:
+        """Return another buffer that is laid out as that of the weights, of zeros."""
+        return Staged([view.shape for view in self._by_dtype[""].arena.views], self.dtype, device)
+
+    def to_device(self) -> None:
+        """Let the module see what was written on the host."""
+        for staged in self._by_dtype.values():
+            staged.device()
+
+    def variables(self) -> list[Variable]:
+        """Return all that the module's `state_dict` names, under its names."""
+        arrays = self.replicated()
+        variables = []
+        for name, tensor in self.module.state_dict(keep_vars=True).items():
+            if not isinstance(tensor, torch.Tensor):
+                raise TypeError(
+                    f"{name} of the module's state_dict is a {type(tensor).__name__}, but only tensors are kept equal"
+                    " on all ranks: make it a buffer, or leave get_extra_state out"
+                )
+            buffer, place = self._places[tensor]
+            value = arrays[buffer][place].reshape(tuple(tensor.shape)).view()
+            value.flags.writeable = False
+            is_state = not isinstance(tensor, nn.Parameter)
+            assign = partial(self._assign, name, tensor)
+            variables.append(Variable(name, value, tensor.requires_grad, assign, place, buffer, is_state))
+        return variables
+
+    def _assign(self, name: str, tensor: torch.Tensor, value: Any) -> None:
+        array = torch.as_tensor(np.array(value))
+        if array.shape != tensor.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)}. Received: an array of shape {tuple(array.shape)}"
+            )
+        self.to_device()
+        with torch.no_grad():
+            tensor.copy_(array)
+
+    # -- gradients ----------------------------------------------------------------------------------------------------
+
+    def begin_gradients(self) -> None:
+        """Zero the gradients, and let backward add to them where they are to be sent from."""
+        self.gradients.device().zero_()
+        for parameter, view in self._of_gradients.items():
+            parameter.grad = view if parameter.requires_grad else None
+
+    # -- who writes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        """A number that grows with each write that is not within `own_writes`, through whichever method of torch."""
+        return self._count() - self._own_writes
+
+    @contextmanager
+    def own_writes(self) -> Iterator[None]:
+        """Write, in a block, what every rank writes alike, and what is therefore no change by the user."""
+        before = self._count()
+        try:
+            yield
+        finally:
+            self._own_writes += self._count() - before
+
+    def _count(self) -> int:
+        return sum(tensor._version for tensor in self._places)
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    def state_version(self, skipped: set[nn.Module]) -> int:
+        """Return a number that grows with each write to a buffer; but for those of some modules.
+
+        A buffer that a module has exchanged for another tensor is written to, and put back.
+        """
+        for owner, name, tensor in self._buffers:
+            current = getattr(owner, name)
+            if current is not tensor:
+                tensor.copy_(current.detach())
+                setattr(owner, name, tensor)
+        return sum(tensor._version for owner, _, tensor in self._buffers if owner not in skipped)
+
+    def state(self) -> np.ndarray:
+        """Return all buffers as one row of float64."""
+        parts = [tensor.detach().reshape(-1).to("cpu", torch.float64) for tensor in self._state_tensors()]
+        return torch.cat(parts).numpy() if parts else np.empty(0)
+
+    def set_state(self, values: np.ndarray) -> None:
+        """Write what `state` returned; what are integers are rounded."""
+        self.to_device()
+        start = 0
+        with self.own_writes(), torch.no_grad():
+            for tensor in self._state_tensors():
+                part = torch.from_numpy(values[start : start + tensor.numel()]).reshape(tensor.shape)
+                tensor.copy_(part if tensor.is_floating_point() else part.round())
+                start += tensor.numel()
+
+    def _state_tensors(self) -> list[torch.Tensor]:
+        return list(dict.fromkeys(tensor for _, _, tensor in self._buffers))
+
+
+def _common_dtype(module: nn.Module) -> torch.dtype:
+    dtypes = {parameter.dtype: name for name, parameter in module.named_parameters()}
+    if len(dtypes) > 1 or not set(dtypes) <= set(_OF_WEIGHTS):
+        found = ", ".join(f"{dtype} ({name})" for dtype, name in dtypes.items())
+        raise TypeError(
+            "a module's parameters are all float32, or all float64, since their gradients are summed over the ranks as"
+            f" one array: call module.float() or module.double() first. Received: {found}"
+        )
+    return next(iter(dtypes), torch.float32)
