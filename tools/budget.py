@@ -17,10 +17,10 @@ from pathlib import Path
 BUDGET_S = {
     "set-up": 180,
     "lint and types": 60,
-    "tests": 480,
+    "tests": 720,
     "README and demo": 180,
-    "faults": 180,
-    "engines": 240,
+    "faults": 240,
+    "engines": 360,
     "hosts": 180,
 }
 TOTAL_S = 25 * 60
