@@ -41,11 +41,11 @@ def attempt(plan: Plan, number: int, launcher: Launcher, mailbox: Mailbox) -> En
         try:
             arrangement = arrange(plan, found)
         except LaunchError:
-            bring_home(found.lenders, folder)
+            bring_home(found.cores, folder)
             raise
         for problem in found.gone.values():
             say(f"going on with {arrangement.layout.ranks} ranks: {problem}")
-        return _run(plan, number, launcher, mailbox, arrangement, Records(folder), logs, found.lenders)
+        return _run(plan, number, launcher, mailbox, arrangement, Records(folder), logs, list(found.cores))
 
 
 def _hosts(plan: Plan, launcher: Launcher, folder: Path) -> Survey:
@@ -66,7 +66,7 @@ def _run(
     arrangement: Arrangement,
     records: Records,
     logs: Path | None,
-    lenders: list[str],
+    others: list[str],
 ) -> Ending:
     runner, layout = launcher.runner, arrangement.layout
     with Output(logs / "rank-0.log" if logs else None) as output:
@@ -77,16 +77,17 @@ def _run(
         job = Job(command, variables, layout.ranks, arrangement.here, runner, records, output)
         status = job.wait(mailbox)
         seconds = time.monotonic() - began
-    bring_home(lenders, records.folder)
+    gone = bring_home(others, records.folder)
     death = runner.death(output.text, records.everywhere())
-    others = [tail(logs / f"rank-{rank}.log") for rank in range(1, layout.ranks)] if logs else []
+    logged = [tail(logs / f"rank-{rank}.log") for rank in range(1, layout.ranks)] if logs else []
     cause = cause_of(
         status,
         failure=records.failure(),
         death=death,
         joined=records.joined,
         completed=records.completed,
-        output="\n".join([output.text, *others]),
+        output="\n".join([output.text, *logged]),
+        gone=gone,
         step_of_dead=job.steps.of(death.rank if death else None),
     )
     return Ending(seconds, status or int(cause is not None), cause, job.asked_by)

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distfit.comm.patience import EXIT_STALLED
@@ -82,6 +83,7 @@ def cause_of(
     joined: bool,
     completed: bool,
     output: str,
+    gone: Sequence[str],
     step_of_dead: int | None,
 ) -> Cause | None:
     """Return why an attempt failed; None if it ended in order.
@@ -95,6 +97,7 @@ def cause_of(
             seen to give that after a rank had left without a word, and after a host was lost. A program that never
             worked with several ranks has nothing to leave, and its status alone counts.
         output: the end of what the ranks wrote.
+        gone: hosts that no longer answer.
         step_of_dead: about which the rank was that died.
 
     Ranks: local.
@@ -103,6 +106,8 @@ def cause_of(
         return None  # a status that is not 0 is then the program's own, on all ranks
     if failure is not None and not failure.follows:
         return _raised(failure)
+    if gone:
+        return Cause(f"{', '.join(gone)} can no longer be reached", step=step_of_dead)
     if death is not None and death.signal is not None:
         return _killed(death.rank, death.signal, step_of_dead)
     if failure is not None:

@@ -10,6 +10,8 @@ from typing import final
 from distfit.launchers.runner import Death, Layout, Process, Runner
 
 _MPICH = re.compile(r"=\s+PID (\d+) RUNNING AT (\S+)\n(?:.*\n)*?.*EXIT STRING: .*\(signal (\d+)\)")
+# Of a rank on another machine it was seen to break down itself before it came to the second line.
+_MPICH_AFAR = re.compile(r"=\s+PID (\d+) RUNNING AT (\S+)\n=\s+EXIT CODE: (9|11|15)\n")
 _INTEL = re.compile(r"=\s+RANK (\d+) PID \d+ RUNNING AT .*\n=\s+KILLED BY SIGNAL: (\d+)")
 
 
@@ -32,7 +34,9 @@ class Hydra(Runner):
 
     def arguments(self, layout: Layout) -> Sequence[str]:
         """It hands all variables on by itself, and binds no rank unless it is asked to."""
-        hosts = ("-hosts", layout.host_list) if layout.hosts else ()
+        hosts: tuple[str, ...] = ("-hosts", layout.host_list) if layout.hosts else ()
+        if len(layout.hosts) == 1:  # Intel's takes the number for a part of the name then
+            hosts = ("-hosts", *layout.hosts, "-ppn", str(layout.ranks))
         starter = ("-launcher", "ssh") if layout.by_ssh else ()  # and not what a batch system has
         return (*hosts, *starter, *self.binding(layout))
 
@@ -67,7 +71,7 @@ class Mpich(Hydra):
 
     def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:
         """It names the process of the first rank that a signal killed, and no rank that ended by itself."""
-        killed = _MPICH.search(text)
+        killed = _MPICH.search(text) or _MPICH_AFAR.search(text)
         if not killed:
             return None
         process = Process(_short(killed[2]), int(killed[1]))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
+_MADE_HERE = "made-for-another-machine"
 _PATIENCE_S = 9.0  # less than the supervisor has
 
 
@@ -25,17 +26,16 @@ def describe(asked: dict[str, Any]) -> dict[str, Any]:
 
     Ranks: local; a process of its own on each host, which is no rank.
     """
-    made = False
     if not os.path.isdir(asked["folder"]):
         os.makedirs(asked["folder"], mode=0o700, exist_ok=True)
-        made = True
+        with open(os.path.join(asked["folder"], _MADE_HERE), "w", encoding="ascii"):
+            pass
     return {
         "name": platform.node(),
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
         "mpi": _library({**os.environ, **asked["environment"]}),
         "missing": [path for path in asked["paths"] if not os.path.exists(path)],
-        "made": made,
         "home": _address(asked["home"]),
     }
 
@@ -43,12 +43,16 @@ def describe(asked: dict[str, Any]) -> dict[str, Any]:
 def collect(asked: dict[str, Any]) -> dict[str, str]:
     """Return the records that ranks left here, by the names of their files, and remove them.
 
+    Where the folder was there before, it is the supervisor's own, and stays.
+
     Args:
         asked: ``folder``, of the records.
 
     Ranks: local; a process of its own on each host, which is no rank.
     """
-    found = {}
+    found: dict[str, str] = {}
+    if not os.path.exists(os.path.join(asked["folder"], _MADE_HERE)):
+        return found
     for name in sorted(os.listdir(asked["folder"])):
         path = os.path.join(asked["folder"], name)
         if os.path.isfile(path):

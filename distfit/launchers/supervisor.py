@@ -74,9 +74,7 @@ def dry_run(plan: Plan) -> str:
     Ranks: local; no rank itself.
     """
     launcher = find(plan, os.environ)
-    command, variables = launch(
-        plan, 1, launcher, arrange(plan, Survey({}, {}, [])), folder=None, logs=plan.log_dir
-    )
+    command, variables = launch(plan, 1, launcher, arrange(plan, Survey()), folder=None, logs=plan.log_dir)
     added = (f"{name}={value}" for name, value in variables.items() if os.environ.get(name) != value)
     return shlex.join([*added, *command])
 

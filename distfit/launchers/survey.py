@@ -4,7 +4,7 @@ import ipaddress
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,10 @@ class Survey:
     Attributes:
         cores: of each host that is there, how many ranks may use.
         gone: why each of the others cannot be reached.
-        lenders: the hosts on which the folder of the records was made: they do not see this machine's.
     """
 
-    cores: dict[str, int]
-    gone: dict[str, str]
-    lenders: list[str]
+    cores: dict[str, int] = field(default_factory=dict)
+    gone: dict[str, str] = field(default_factory=dict)
 
 
 def survey(hosts: Iterable[str], needs: Needs) -> Survey:
@@ -83,7 +81,7 @@ def survey(hosts: Iterable[str], needs: Needs) -> Survey:
         "folder": str(needs.folder),
         "home": platform.node(),
     }
-    found = Survey({}, {}, [])
+    found = Survey()
     problems = []
     for host, answer in on_each(hosts, sys.executable, SCRIPT.read_text(encoding="utf-8"), asked).items():
         gone, problem = _complaint(host, answer)
@@ -95,29 +93,33 @@ def survey(hosts: Iterable[str], needs: Needs) -> Survey:
             there = answer.value()
             problems += _differences(host, there, needs, answer.error)
             found.cores[host] = there["cores"]
-            found.lenders.extend([host] * there["made"])
     if problems:
-        bring_home(found.lenders, needs.folder)
+        bring_home(found.cores, needs.folder)
         raise LaunchError("\n".join([*problems, *found.gone.values()]))
     return found
 
 
-def bring_home(hosts: Sequence[str], folder: Path) -> None:
+def bring_home(hosts: Iterable[str], folder: Path) -> list[str]:
     """Take the records that ranks left on other hosts into this machine's folder, and remove them there.
 
-    A host that is gone has none any more: what its ranks did is not known then, as if they had been killed.
+    A host that sees this machine's folder, since both mount it, has no records of its own.
 
     Args:
-        hosts: where the folder was made.
+        hosts: which were there before the job.
         folder: of the records, here and there.
+
+    Returns:
+        The hosts that do not answer any more.
 
     Ranks: local; the supervisor's, when no rank of the job lives any more. It takes 12 seconds at most.
     """
     asked = {"what": "collect", "folder": str(folder)}
-    for answer in on_each(hosts, sys.executable, SCRIPT.read_text(encoding="utf-8"), asked).values():
+    answers = on_each(hosts, sys.executable, SCRIPT.read_text(encoding="utf-8"), asked)
+    for answer in answers.values():
         for name, text in (answer.value() if answer.status == 0 else {}).items():
             if name.startswith("rank-") or name == "completed":
                 (folder / Path(name).name).write_text(text)
+    return [host for host, answer in answers.items() if answer.status in (None, _SSH_FAILED)]
 
 
 def _complaint(host: str, answer: Answer) -> tuple[bool, str]:

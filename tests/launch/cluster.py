@@ -62,7 +62,9 @@ def why_not() -> str:
     missing = [tool for tool in _TOOLS if shutil.which(tool, path=path) is None]
     if missing:
         return f"there is no {', '.join(missing)} here (Debian: iproute2, util-linux, openssh-server)"
-    tried = subprocess.run(["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "true"], capture_output=True)
+    tried = subprocess.run(
+        ["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "true"], capture_output=True
+    )
     return "" if tried.returncode == 0 else f"no namespaces can be made here: {tried.stderr.decode().strip()}"
 
 
@@ -121,7 +123,21 @@ class Cluster:
     def _link(self, number: int) -> None:
         name = self._name(number)
         _do("ip", "netns", "add", name)
-        _do("ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", f"p{number}", "netns", self._switch)
+        _do(
+            "ip",
+            "link",
+            "add",
+            "eth0",
+            "netns",
+            name,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            f"p{number}",
+            "netns",
+            self._switch,
+        )
         _do("ip", "-n", self._switch, "link", "set", f"p{number}", "master", "br0", "up")
         _do("ip", "-n", name, "link", "set", "lo", "up")
         _do("ip", "-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
@@ -131,9 +147,10 @@ class Cluster:
         """Start a host, and wait until its sshd answers."""
         config = self.folder / f"sshd{number}.conf"
         config.write_text(_SSHD.format(folder=self.folder, address=f"{NETWORK}.{number}"))
+        sshd = shutil.which("sshd", path="/usr/sbin:/sbin")
         script = (
             f"hostname node{number} && mount --bind {self.folder}/hosts /etc/hosts"
-            f" && mount -t tmpfs -o size=512m shm /dev/shm && exec {shutil.which('sshd', path='/usr/sbin:/sbin')} -D -e -f {config}"
+            f" && mount -t tmpfs -o size=512m shm /dev/shm && exec {sshd} -D -e -f {config}"
         )
         with (self.folder / f"sshd{number}.log").open("ab") as log:
             self._hosts[number] = subprocess.Popen(
@@ -142,7 +159,15 @@ class Cluster:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         due = time.monotonic() + _START_S
-        ask = ["ip", "netns", "exec", self._name(number), str(self.folder / "bin" / "ssh"), f"{NETWORK}.{number}", "true"]
+        ask = [
+            "ip",
+            "netns",
+            "exec",
+            self._name(number),
+            str(self.folder / "bin" / "ssh"),
+            f"{NETWORK}.{number}",
+            "true",
+        ]
         while subprocess.run(ask, capture_output=True).returncode != 0:
             assert time.monotonic() < due, (self.folder / f"sshd{number}.log").read_text()
 
@@ -176,11 +201,26 @@ class Cluster:
         inside = _children(self._hosts[number].pid)[0]
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "PYTHONPATH")}
+        enter = [
+            "nsenter",
+            "--target",
+            str(inside),
+            "--net",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--mount",
+            f"--wdns={cwd}",
+        ]
         return subprocess.Popen(
-            ["nsenter", "--target", str(inside), "--net", "--uts", "--ipc", "--pid", "--mount", f"--wdns={cwd}", *command],
+            [*enter, *command],
             env={**kept, "PATH": path, "TMPDIR": "/dev/shm", **variables},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def _name(self, number: int) -> str:
         return f"{self._unique}n{number}"

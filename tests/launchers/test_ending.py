@@ -25,7 +25,8 @@ Abort(1) on node 1 (rank 1 in comm 0): application called MPI_Abort(MPI_COMM_WOR
 
 def cause(status: int, **known: Any) -> Cause | None:
     nothing = {
-        "failure": None, "death": None, "joined": True, "completed": False, "output": "", "step_of_dead": None,
+        "failure": None, "death": None, "joined": True, "completed": False, "output": "", "gone": [],
+        "step_of_dead": None,
     }  # fmt: skip
     return cause_of(status, **(nothing | known))
 
@@ -38,6 +39,9 @@ def cause(status: int, **known: Any) -> Cause | None:
         (9, {"death": Death(1, signal=9), "step_of_dead": 120},
          "rank 1 was killed by signal 9, SIGKILL (about step 120)"),
         (137, {"death": Death(1, signal=9), "failure": FOLLOWS}, "rank 1 was killed by signal 9, SIGKILL"),
+        (0, {"gone": ["node3"], "step_of_dead": 7}, "node3 can no longer be reached (about step 7)"),
+        (255, {"gone": ["node2", "node3"], "failure": FOLLOWS}, "node2, node3 can no longer be reached"),
+        (1, {"gone": ["node3"], "failure": RAISED}, "rank 1 raised ValueError: bad (step 12)"),
         (9, {}, "a rank was killed by signal 9, SIGKILL"),
         (139, {}, "a rank was killed by signal 11, SIGSEGV"),
         (1, {"failure": FOLLOWS}, "rank 0 raised RankLeft: rank 1 left the program (step 12)"),

@@ -9,7 +9,7 @@ import pytest
 import run_mpi
 
 from distfit.errors import LaunchError
-from distfit.launchers.finding import choose, find, recognise
+from distfit.launchers.finding import choose, find, of_make, recognise
 from distfit.launchers.plan import Plan
 from distfit.launchers.runner import Runner
 
@@ -25,6 +25,8 @@ CRAY_LIBRARY = "MPI VERSION    : CRAY MPICH version 8.1.28.15 (ANL base 3.4a2)"
 OPEN_MPI_LIBRARY = "Open MPI v5.0.11, package: Open MPI user@localhost Distribution"
 INTEL_LIBRARY = "Intel(R) MPI Library 2021.18.1 for Linux* OS"
 OTHER_LIBRARY = "HPE MPT 2.30"
+
+PLAN = Plan(["-c", "pass"], ranks=2)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,20 @@ def test_makes_that_differ_are_an_error_that_names_both(version: str, library: s
         assert part in str(raised.value)
 
 
+def test_a_make_that_is_asked_for_is_taken() -> None:
+    found = [recognise("hydra", MPICH), recognise("prterun", OPEN_MPI), recognise("intel", INTEL)]
+    for make, path in {"mpich": "hydra", "openmpi": "prterun", "intel": "intel"}.items():
+        assert [runner.path for runner in of_make(found, make)] == [path]
+    assert of_make(found, "auto") == found
+
+
+def test_a_make_that_is_not_there_is_an_error_that_names_what_is() -> None:
+    with pytest.raises(
+        LaunchError, match=r"no mpiexec .* --mpi intel names. Found: hydra \(MPICH\)\. Load its module"
+    ):
+        of_make([recognise("hydra", MPICH)], "intel")
+
+
 def test_no_mpiexec_at_all_is_an_error_with_the_remedy() -> None:
     with pytest.raises(LaunchError, match=r"no mpiexec was found.*pip install 'distfit-mpi\[mpich\]'"):
         choose([], MPICH_LIBRARY)
@@ -79,11 +95,11 @@ def test_no_mpiexec_at_all_is_an_error_with_the_remedy() -> None:
 
 def test_a_rank_is_no_supervisor() -> None:
     with pytest.raises(LaunchError, match=r"is a rank already: PMI_RANK is set"):
-        find(None, {"PMI_RANK": "0"})
+        find(PLAN, {"PMI_RANK": "0"})
 
 
 def test_the_mpiexec_of_this_environment_is_found() -> None:
-    runner: Runner = find(None, {})
+    runner: Runner = find(PLAN, {}).runner
     assert Path(runner.path) == Path(run_mpi.mpiexec())
     assert os.access(runner.path, os.X_OK)
 

@@ -1,6 +1,7 @@
 """What ranks leave behind, and what the supervisor makes of it."""
 
 import json
+import platform
 from pathlib import Path
 
 from distfit.launchers.records import Records
@@ -33,7 +34,9 @@ def test_the_first_error_that_follows_from_none(tmp_path: Path) -> None:
 def test_a_record_that_was_cut_off_is_none(tmp_path: Path) -> None:
     (tmp_path / "rank-0.failed").write_text('{"error": "Val')
     (tmp_path / "rank-0.began").write_text("12")
-    (tmp_path / "rank-1.began").write_text("345\n")
+    (tmp_path / "rank-1.began").write_text(f"345 {platform.node()}\n")
+    (tmp_path / "rank-2.began").write_text("345 another\n")
     records = Records(tmp_path)
     assert records.failure() is None
-    assert records.processes() == {345: 1}
+    assert records.processes() == {345: 1}  # of this machine
+    assert records.everywhere() == {(platform.node(), 345): 1, ("another", 345): 2}

@@ -7,7 +7,7 @@ import pytest
 
 from distfit.launchers.hydra import IntelMpi, Mpich
 from distfit.launchers.open_mpi import OpenMpi
-from distfit.launchers.runner import Death, Runner
+from distfit.launchers.runner import Death, Layout, Process, Runner
 
 # Printed by mpich 5.0.2 when rank 1 got SIGKILL; and SIGSEGV.
 MPICH_KILLED = """
@@ -19,6 +19,17 @@ MPICH_KILLED = """
 =   YOU CAN IGNORE THE BELOW CLEANUP MESSAGES
 ===================================================================================
 YOUR APPLICATION TERMINATED WITH THE EXIT STRING: {words} (signal {number})
+"""
+# Printed by mpich 5.0.2 when rank 3, on another host, got SIGKILL: what it tells ends there.
+MPICH_KILLED_AFAR = """
+===================================================================================
+=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES
+=   PID 312 RUNNING AT node3
+=   EXIT CODE: 9
+=   CLEANING UP REMAINING PROCESSES
+=   YOU CAN IGNORE THE BELOW CLEANUP MESSAGES
+===================================================================================
+[proxy:1@node2] HYD_pmcd_pmip_control_cb (/mpich-5.0.2/src/pm/hydra/proxy/pmip_cb.c:490): assert (!closed) failed
 """
 # Printed by impi-rt 2021.18 when a signal struck rank 1: SIGKILL comes from itself where another rank has ended.
 INTEL_RANK = """
@@ -61,6 +72,10 @@ MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec
         (MPICH, MPICH_KILLED.format(number=9, words="Killed"), Death(1, signal=9)),
         (MPICH, MPICH_KILLED.format(number=11, words="Segmentation fault"), Death(1, signal=11)),
         (MPICH, MPICH_KILLED.format(number=9, words="Killed").replace("9639", "1"), Death(None, signal=9)),
+        (MPICH, MPICH_KILLED_AFAR, Death(3, signal=9)),
+        (MPICH, MPICH_KILLED_AFAR.replace("node3", "node3.cluster"), Death(3, signal=9)),
+        (MPICH, MPICH_KILLED_AFAR.replace("node3", "node4"), Death(None, signal=9)),
+        (MPICH, MPICH_KILLED_AFAR.replace("CODE: 9", "CODE: 3"), None),
         (INTEL, INTEL_CRASHED, Death(1, signal=11)),
         (INTEL, INTEL_KILLED, Death(None, signal=9)),  # which was first is not said
         (INTEL, INTEL_CLEANED, None),  # rank 1 was first, and ended by itself
@@ -74,34 +89,76 @@ MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec
     ],
 )
 def test_the_rank_that_died(runner: Runner, text: str, death: Death | None) -> None:
-    assert runner.death(f"Epoch 1/2\n{text}", {9638: 0, 9639: 1}) == death
+    processes = {Process("vm", 9638): 0, Process("vm", 9639): 1}
+    if "node" in text:
+        processes |= {Process("node2", 312): 2, Process("node3", 312): 3}  # the same number, on two machines
+    assert runner.death(f"Epoch 1/2\n{text}", processes) == death
 
 
-def variables(runner: Runner, ranks: int, cores: int) -> dict[str, str]:
+def variables(runner: Runner, layout: Layout) -> dict[str, str]:
     """Return those that say how, and not where."""
-    found = runner.variables(ranks, cores, Path("/tmp/distfit-1"))
+    found = runner.variables(layout, Path("/tmp/distfit-1"))
     return {name: value for name, value in found.items() if value != "/tmp/distfit-1"}
+
+
+FEW, MANY = Layout(ranks=2, cores=2), Layout(ranks=3, cores=2)
+HOSTS = Layout(
+    ranks=3, cores=2, crowd=2, hosts={"a": 2, "b": 1}, by_ssh=True, forwarded=["OMP_NUM_THREADS", "X"]
+)
 
 
 def test_more_ranks_than_cores_are_allowed_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    few, many = OPEN_MPI.command(2, 2, ["python"]), OPEN_MPI.command(3, 2, ["python"])
+    few, many = OPEN_MPI.command(FEW, ["python"]), OPEN_MPI.command(MANY, ["python"])
     assert few == ["mpiexec", "-n", "2", "--bind-to", "none", "python"]
     assert many == ["mpiexec", "-n", "3", "--bind-to", "none", "--oversubscribe", "python"]
-    assert variables(OPEN_MPI, 2, 2) == {}
-    assert variables(OPEN_MPI, 3, 2) == {"OMPI_MCA_mpi_yield_when_idle": "1"}
+    assert variables(OPEN_MPI, FEW) == {}
+    assert variables(OPEN_MPI, MANY) == {"OMPI_MCA_mpi_yield_when_idle": "1"}
+    assert variables(OPEN_MPI, HOSTS) == {}  # no host has more ranks than cores
+
+
+@pytest.mark.parametrize(
+    ("runner", "options"),
+    [
+        (MPICH, "-hosts a:2,b:1 -launcher ssh"),
+        (INTEL, "-hosts a:2,b:1 -launcher ssh"),
+        # It counts the numbers as places, and hands variables on only if they are named.
+        (OPEN_MPI, "--host a:2,b:1 --bind-to none -x OMP_NUM_THREADS -x X"),
+    ],
+)
+def test_hosts_are_named_as_each_make_reads_them(runner: Runner, options: str) -> None:
+    assert runner.command(HOSTS, ["python"]) == ["mpiexec", "-n", "3", *options.split(), "python"]
+
+
+@pytest.mark.parametrize("runner", [MPICH, INTEL])
+def test_one_host_is_named_without_its_number(runner: Runner) -> None:
+    """Intel's takes `a:2` for a name if there is no other."""
+    alone = Layout(ranks=2, cores=2, hosts={"a": 2}, by_ssh=True)
+    assert runner.command(alone, ["python"])[3:-1] == ["-hosts", "a", "-ppn", "2", "-launcher", "ssh"]
+
+
+def test_ranks_are_bound_to_what_is_asked_for() -> None:
+    bound = Layout(ranks=2, cores=2, bind="core")
+    assert MPICH.command(FEW, ["python"]) == ["mpiexec", "-n", "2", "python"]  # by itself it binds none
+    assert MPICH.command(bound, ["python"]) == ["mpiexec", "-n", "2", "-bind-to", "core", "python"]
+    assert OPEN_MPI.command(bound, ["python"]) == ["mpiexec", "-n", "2", "--bind-to", "core", "python"]
+    assert variables(INTEL, FEW) == {"I_MPI_PIN": "0"}
+    assert variables(INTEL, bound) == {"I_MPI_PIN": "1", "I_MPI_PIN_DOMAIN": "core"}
 
 
 def test_root_is_allowed_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert variables(OPEN_MPI, 2, 2) == {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    assert variables(MPICH, 3, 2) == {}
+    assert variables(OPEN_MPI, FEW) == {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    assert variables(MPICH, MANY) == {}
 
 
 def test_temporary_files_go_with_the_job() -> None:
-    found = OPEN_MPI.variables(2, 2, Path("/tmp/distfit-1"))
+    found = OPEN_MPI.variables(FEW, Path("/tmp/distfit-1"))
     assert found["PRTE_MCA_prte_local_tmpdir_base"] == "/tmp/distfit-1"  # version 5
     assert found["OMPI_MCA_orte_local_tmpdir_base"] == "/tmp/distfit-1"  # version 4
+    assert not any(
+        "tmpdir" in name for name in OPEN_MPI.variables(HOSTS, None)
+    )  # other hosts have no such folder
 
 
 def test_a_request_to_end_leaves_the_ranks_time() -> None:
