@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,9 @@ class TorchEngine(Engine):
         self._weights = Weights(self.module, self._device)
         self._optimizer: Updater | None = None
         self._output_shape = output_shape
+        # What gradients are divided by before the divisor is known: where the guess is right, a pass over all of them is
+        # saved. It is a power of two, so that not one bit depends on it.
+        self._divided = self._guess = 1.0
         # Their averages are equal on all ranks already.
         self._in_step = {layer for layer in self._exchanged if isinstance(layer, GlobalBatchNorm)}
 
@@ -150,6 +154,10 @@ class TorchEngine(Engine):
 
     def begin_gradients(self) -> None:
         self._weights.begin_gradients()
+        self._divided = self._guess
+
+    def finish_gradients(self) -> None:
+        self._weights.finish_gradients()
 
     def compute_gradients(
         self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss
@@ -160,9 +168,11 @@ class TorchEngine(Engine):
         x, y, sample_weight = self._as_tensors(x, y, sample_weight)
         with self._weights.own_writes(), torch.enable_grad():
             y_pred = self._forward(x, step)
-            self._share_state(step)
             value = loss(x, y, y_pred, sample_weight)
             self._backward(y_pred, value.gradient())
+            self._share_state(
+                step
+            )  # not before backward, which may need what the forward pass has left there
         return Evaluated(map_leaves(as_array, y_pred), value.total, value.weight)
 
     def _forward(self, x: Any, step: Step) -> Any:
@@ -200,7 +210,7 @@ class TorchEngine(Engine):
         def collect(output: Any, by_output: Any) -> None:
             if by_output is not None and output.requires_grad:
                 outputs.append(output)
-                gradients.append(torch.as_tensor(by_output).to(output))
+                gradients.append(torch.as_tensor(by_output).to(output) / self._divided)
 
         map_leaves(collect, y_pred, gradient)
         if outputs:
@@ -261,4 +271,5 @@ class TorchEngine(Engine):
     def update(self, divisor: float) -> None:
         if self._optimizer is None:
             raise TypeError("the engine was compiled without an optimizer")
-        self._optimizer.apply(self.parameters, self.gradients, divisor)
+        self._optimizer.apply(self.parameters, self.gradients, divisor / self._divided)
+        self._guess = 2.0 ** math.floor(math.log2(divisor))

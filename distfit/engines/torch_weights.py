@@ -95,6 +95,7 @@ class Weights:
             staged = Staged([tuple(tensor.shape) for tensor in of_dtype], dtype, device)
             name = "" if dtype == self.dtype else f"buffers of {dtype}"
             self._by_dtype[name] = staged
+            staged.device()
             for tensor, view, start in zip(of_dtype, staged.views, staged.arena.starts, strict=True):
                 view.copy_(tensor.detach())
                 tensor.data = view
@@ -102,6 +103,8 @@ class Weights:
         shapes = [tuple(tensor.shape) for tensor in tensors if tensor.dtype == self.dtype]
         self.gradients = Staged(shapes, self.dtype, device)
         self._of_gradients = dict(zip(self.parameters, self.gradients.views, strict=False))
+        self._written: set[torch.Tensor] = set()
+        self._hooked: set[torch.Tensor] = set()
         self._buffers = [
             (owner, name, tensor)
             for owner in module.modules()
@@ -168,9 +171,35 @@ class Weights:
     # -- gradients ----------------------------------------------------------------------------------------------------
 
     def begin_gradients(self) -> None:
-        """Zero the gradients, and let backward add to them where they are to be sent from."""
-        self.gradients.device().zero_()
+        """Forget the gradients: the next that backward gives for a parameter replaces what lies in the buffer."""
+        self._written.clear()
+        for parameter in self.parameters:
+            parameter.grad = None
+            if parameter.requires_grad and parameter not in self._hooked:  # it may have been frozen until now
+                parameter.register_post_accumulate_grad_hook(self._take_gradient)
+                self._hooked.add(parameter)
+
+    def _take_gradient(self, parameter: torch.Tensor) -> None:
+        """Move a gradient to where it is sent from, as soon as backward has it: it is still in the cache then.
+
+        Backward could add to the buffer itself, if that were the parameter's `grad`; but it would have to be zeroed
+        first, and the sum be read and written again.
+        """
+        view = self._of_gradients[parameter]
+        if parameter in self._written:
+            view.add_(parameter.grad)
+        else:
+            view.copy_(parameter.grad)
+            self._written.add(parameter)
+        parameter.grad = None
+
+    def finish_gradients(self) -> None:
+        """Zero the gradients that backward did not give, as on a rank without rows; let an optimizer see them all."""
+        self.gradients.device()
         for parameter, view in self._of_gradients.items():
+            if parameter not in self._written:
+                view.zero_()
+                self._written.add(parameter)
             parameter.grad = view if parameter.requires_grad else None
 
     # -- who writes ---------------------------------------------------------------------------------------------------
