@@ -29,10 +29,17 @@ JOBS = (
     ("checkpoints", 1),
     ("peer_torch", 1),
     ("peer_torch", 2),
+    ("peer_torch_model", 1),
+    ("peer_torch_model", 2),
     ("peer_keras", 1),
     ("peer_keras_dispatch", 1),
 )
-NEEDED = {"peer_torch": ("torch",), "peer_keras": ("keras", "jax"), "peer_keras_dispatch": ("keras", "jax")}
+NEEDED = {
+    "peer_torch": ("torch",),
+    "peer_torch_model": ("torch",),
+    "peer_keras": ("keras", "jax"),
+    "peer_keras_dispatch": ("keras", "jax"),
+}
 LATEST = Path(__file__).parent / "results" / "latest.json"
 TIMEOUT_S = 600.0
 

@@ -29,7 +29,7 @@ def measure(job: Job) -> list[Figure]:
     x, y = job.training
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        _meet(job.ranks, Path(folder))
+        meet(job.ranks, Path(folder))
         theirs = TorchLoop(x, y, job.ranks)
         fit = partial(network(job.world).fit, x, y, batch_size=BATCH_SIZE, verbose=0)
         compared = alternate(job.ranks.together(fit), job.ranks.together(theirs.epoch), job.alternations)
@@ -41,8 +41,11 @@ def measure(job: Job) -> list[Figure]:
     ]
 
 
-def _meet(ranks: Ranks, folder: Path) -> None:
-    """Let gloo find the ranks on this machine, through a file of root's."""
+def meet(ranks: Ranks, folder: Path) -> None:
+    """Let gloo find the ranks on this machine, through a file of root's.
+
+    Ranks: every rank.
+    """
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     meeting = ranks.comm.bcast(str(folder / "meeting"))
     torch.distributed.init_process_group(

@@ -69,8 +69,8 @@ class TorchEngine(Engine):
         self._weights = Weights(self.module, self._device)
         self._optimizer: Updater | None = None
         self._output_shape = output_shape
-        # What gradients are divided by before the divisor is known: where the guess is right, a pass over all of them is
-        # saved. It is a power of two, so that not one bit depends on it.
+        # What gradients are divided by before the divisor is known: where the guess is right, a pass over all of them
+        # is saved. It is a power of two, so that not one bit depends on it.
         self._divided = self._guess = 1.0
         # Their averages are equal on all ranks already.
         self._in_step = {layer for layer in self._exchanged if isinstance(layer, GlobalBatchNorm)}
