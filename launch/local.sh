@@ -3,11 +3,7 @@
 set -euo pipefail
 
 RANKS=${RANKS:-$(nproc)}
-THREADS=${THREADS:-1}                      # of BLAS, for each rank
+RESTARTS=${RESTARTS:-0}                    # how often the job is started again where it fails
 PYTHON=${PYTHON:-$(command -v python3)}
 
-export OMP_NUM_THREADS=$THREADS OPENBLAS_NUM_THREADS=$THREADS MKL_NUM_THREADS=$THREADS
-mpiexec=$(dirname "$PYTHON")/mpiexec       # the one that pip installed beside this Python
-[ -x "$mpiexec" ] || mpiexec=mpiexec
-
-exec "$mpiexec" -n "$RANKS" "$PYTHON" "$@"
+exec "$PYTHON" -m distfit run -n "$RANKS" --max-restarts "$RESTARTS" ${OPTIONS:-} "$@"

@@ -11,6 +11,8 @@ from distfit.launchers.runner import Death, Layout, Process, Runner
 
 _KILLED = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on\s+signal (\d+)")
 _LEFT = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exiting\s+improperly")
+# Told by a rank that is linked with one that is gone, and often before mpiexec knows.
+_PEER = re.compile(r"peer process has unexpectedly disconnected(?:.*\n)*?\s+Peer host:\s+(\S+)")
 _ENDED = re.compile(r"Process name:\s+\[.*,\s*(\d+)\]\s+Exit code:\s+(\d+)")
 
 
@@ -58,9 +60,12 @@ class OpenMpi(Runner):
         """Half a second behind a TERM or INT it kills all ranks, in the midst of a checkpoint; USR1 it hands on."""
         return signal.SIGUSR1 if number == signal.SIGTERM else number
 
-    def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:  # noqa: ARG002
+    def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:
         if killed := _KILLED.search(text):
             return Death(int(killed[1]), signal=int(killed[2]))
+        if peer := _PEER.search(text):
+            there = [rank for process, rank in rank_of.items() if process.host == peer[1]]
+            return Death(there[0] if len(there) == 1 else None)
         if ended := _ENDED.search(text):
             return Death(int(ended[1]), status=int(ended[2]))
         if left := _LEFT.search(text):

@@ -184,6 +184,14 @@ class Cluster:
         """Put it in again."""
         _do("ip", "-n", self._switch, "link", "set", f"p{number}", "up")
 
+    def hide(self, number: int, folder: Path) -> None:
+        """Have a host see an empty folder in the place of one that it shares with the others."""
+        _do(*self._enter(number), "mount", "-t", "tmpfs", "none", str(folder))
+
+    def show(self, number: int, folder: Path) -> None:
+        """Have it see the shared one again."""
+        _do(*self._enter(number), "umount", str(folder))
+
     def limit(self, rate: str) -> None:
         """Have all links of one rate, as in "1gbit"."""
         for number in range(1, self.size + 1):
@@ -197,23 +205,10 @@ class Cluster:
 
     def on(self, number: int, *command: str, cwd: Path, **variables: str) -> subprocess.Popen[str]:
         """Start a command on a host, as somebody who is logged in there; standard error goes to standard output."""
-        # The host's first process is the child of `unshare`, or of what that has become.
-        inside = _children(self._hosts[number].pid)[0]
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "PYTHONPATH")}
-        enter = [
-            "nsenter",
-            "--target",
-            str(inside),
-            "--net",
-            "--uts",
-            "--ipc",
-            "--pid",
-            "--mount",
-            f"--wdns={cwd}",
-        ]
         return subprocess.Popen(
-            [*enter, *command],
+            [*self._enter(number), f"--wdns={cwd}", *command],
             env={**kept, "PATH": path, "TMPDIR": "/dev/shm", **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -221,6 +216,11 @@ class Cluster:
             text=True,
             start_new_session=True,
         )
+
+    def _enter(self, number: int) -> list[str]:
+        # The host's first process is the child of `unshare`, which `ip` has become.
+        inside = _children(self._hosts[number].pid)[0]
+        return ["nsenter", "--target", str(inside), "--net", "--uts", "--ipc", "--pid", "--mount"]
 
     def _name(self, number: int) -> str:
         return f"{self._unique}n{number}"

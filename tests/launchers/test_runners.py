@@ -61,6 +61,18 @@ OPEN_MPI_LEFT = """
 prterun has exited due to process rank 1 with PID 0 on node vm exiting
 improperly. There are three reasons this could occur:
 """
+# Printed by rank 0 when rank 1, on another host, got SIGKILL; it ended with a status of its own then.
+OPEN_MPI_PEER = """
+--------------------------------------------------------------------------
+An MPI communication peer process has unexpectedly disconnected.  This
+usually indicates a failure in the peer process (e.g., a crash or
+otherwise exiting without calling MPI_FINALIZE first).
+
+  Local host: vm
+  Local PID:  293
+  Peer host:  {host}
+--------------------------------------------------------------------------
+"""
 OPEN_MPI_4_ENDED = "  Process name: [[54118,1],2]\n  Exit code:    3\n"
 
 MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec")
@@ -84,6 +96,9 @@ MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec
         (OPEN_MPI, OPEN_MPI_ENDED, Death(1, status=4)),
         (OPEN_MPI, OPEN_MPI_4_ENDED, Death(2, status=3)),
         (OPEN_MPI, OPEN_MPI_LEFT, Death(1)),
+        (OPEN_MPI, OPEN_MPI_PEER.format(host="node3") + OPEN_MPI_ENDED, Death(3)),
+        (OPEN_MPI, OPEN_MPI_PEER.format(host="vm") + "node", Death(None)),  # which of two is not said
+        (OPEN_MPI, OPEN_MPI_PEER.format(host="node3") + OPEN_MPI_KILLED, Death(1, signal=11)),
         (MPICH, "Abort(1) on node 1 (rank 1 in comm 0)", None),
         (OPEN_MPI, "MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD", None),
     ],

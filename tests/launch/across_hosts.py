@@ -1,0 +1,223 @@
+"""Jobs across three hosts: python -m pytest tests/launch/across_hosts.py, or make test-launch.
+
+The hosts are namespaces of this machine: see `cluster.py` for what is theirs. They share its cores, which they do not
+know: so no rank waits without rest. OPEN_MPI names a Python that has distfit and the wheel of Open MPI; without it
+Open MPI's part is skipped.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from launch.cluster import ABSENT, Cluster, finish, why_not
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+HOSTS = "node1:2,node2:2,node3:1"
+LIMIT_S = 60.0
+PYTHONS = {"MPICH": sys.executable, "Open MPI": os.environ.get("OPEN_MPI", "")}
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no hosts can be made: {why_not()}")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster")).running() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=PYTHONS)
+def python(request: pytest.FixtureRequest) -> str:
+    path = PYTHONS[request.param]
+    if not path:
+        pytest.skip("OPEN_MPI names no Python")
+    return str(Path(path).absolute())
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what one rank finds."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "train.py")],
+        cwd=tmp_path_factory.mktemp("alone"),
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result(done.stdout)
+
+
+def result(output: str) -> dict[str, Any]:
+    """Return what root found."""
+    lines = [line.removeprefix("result ") for line in output.splitlines() if line.startswith("result ")]
+    assert len(lines) == 1, output
+    found: dict[str, Any] = json.loads(lines[0])
+    return found
+
+
+def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Say whether both are the same training, to rounding."""
+    return np.allclose(found["weights"], expected["weights"], rtol=1e-4, atol=1e-6) and np.isclose(
+        found["loss"], expected["loss"], rtol=1e-5
+    )
+
+
+def start(
+    cluster: Cluster, folder: Path, python: str, *arguments: str, **variables: str
+) -> subprocess.Popen[str]:
+    """Start `distfit run` on the first host."""
+    return run(cluster, folder, python, "-m", "distfit", "run", *arguments, **variables)
+
+
+def run(cluster: Cluster, folder: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
+    return cluster.on(
+        1, *command, cwd=folder, PYTHONPATH=str(REPOSITORY), OMPI_MCA_mpi_yield_when_idle="1", **variables
+    )
+
+
+def until(process: subprocess.Popen[str], words: str) -> str:
+    """Read what it prints until it has printed some words, and return it."""
+    assert process.stdout
+    read = ""
+    while words not in read:
+        line = process.stdout.readline()
+        assert line, f"it ended before: {read}"
+        read += line
+    return read
+
+
+def test_ranks_on_three_hosts_find_what_one_finds(
+    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    status, output = finish(
+        start(cluster, tmp_path, python, "--hosts", HOSTS, str(HERE / "train.py")), LIMIT_S
+    )
+    assert status == 0, output
+    found = result(output)
+    assert found["size"] == 5
+    assert agrees(found, alone)
+
+
+def test_the_script_for_hosts_starts_them_too(
+    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    """From a machine that has no rank itself: root's records come home from another."""
+    script = ["bash", str(REPOSITORY / "launch" / "hosts.sh"), str(HERE / "train.py")]
+    process = run(cluster, tmp_path, *script, HOSTS="node3:1,node2:1", PYTHON=python)
+    status, output = finish(process, LIMIT_S)
+    assert status == 0, output
+    assert agrees(result(output), alone)
+
+
+def test_a_rank_that_is_killed_is_named(
+    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    arguments = ["--hosts", "node1:1,node2:1", "--max-restarts", "1", str(HERE / "train.py"), "--kill", "1"]
+    status, output = finish(start(cluster, tmp_path, python, *arguments), LIMIT_S)
+    assert status == 0, output
+    # Open MPI's rank 0 may end before mpiexec has heard how rank 1 did.
+    assert "rank 1 was killed by signal 9, SIGKILL" in output or "rank 1 ended without leaving MPI" in output
+    assert agrees(result(output), alone)
+
+
+def test_a_host_that_is_lost_is_done_without(
+    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    options = ["--hosts", "node1:1,node2:1,node3:1", "--max-restarts", "1", "--min-ranks", "2"]
+    process = start(cluster, tmp_path, python, *options, str(HERE / "train.py"), "--pause", "0.05")
+    before = until(process, "step 12\n")
+    cluster.kill(3)
+    try:
+        status, after = finish(process, LIMIT_S)
+    finally:
+        cluster.start(3)
+    output = before + after
+    assert status == 0, output
+    assert "failed after" in output
+    assert "node3 can no longer be reached" in output
+    assert "going on with 2 ranks: node3: no sshd listens there" in output
+    assert "training goes on from backup" in output
+    found = result(output)
+    assert found["size"] == 2
+    assert agrees(found, alone)
+
+
+def test_a_cut_link_ends_the_job_with_the_hosts_name(cluster: Cluster, tmp_path: Path) -> None:
+    """Neither MPI notices by itself. Both lose the same link, at once: it takes half a minute until they have ended."""
+    jobs = {}
+    for make, python in PYTHONS.items():
+        if python:
+            folder = tmp_path / make.replace(" ", "-")
+            folder.mkdir()
+            jobs[make] = start(
+                cluster, folder, str(Path(python).absolute()), "--hosts", "node1:1,node2:1,node3:1",
+                str(HERE / "train.py"), "--pause", "0.5", DISTFIT_WARN_AFTER="1", DISTFIT_TIMEOUT="3",
+            )  # fmt: skip
+    before = {make: until(job, "step 7\n") for make, job in jobs.items()}
+    cluster.cut(3)
+    try:
+        ended = {make: finish(job, LIMIT_S) for make, job in jobs.items()}
+    finally:
+        cluster.mend(3)
+    for make, (status, after) in ended.items():
+        assert status != 0
+        told = "rank 2 on node3 gives no sign of life for 3 s: stopped, dead or cut off"
+        assert told in after, f"{make}: {before[make]}{after}"
+        assert "node3 can no longer be reached" in after
+
+
+def test_hosts_that_cannot_be_used_are_all_named_before_anything_starts(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    hosts = ["node2", ABSENT, "unheard-of", "stranger", "locked", "deaf"]
+    process = start(cluster, tmp_path, sys.executable, "--hosts", ",".join(hosts), str(HERE / "train.py"))
+    status, output = finish(process, 15.0)
+    assert status == 2
+    for words in (
+        "absent: no network leads to it. Is it switched on? ping absent",
+        "unheard-of: no host has this name. Is it spelled right?",
+        "stranger: its key is not known here, or is another one than before. Connect once by hand",
+        "locked: it lets nobody in without a password. Put your key there: ssh-copy-id locked",
+        "deaf: no sshd listens there. Start one",
+    ):
+        assert f"distfit: {words}" in output
+    assert "distfit: node2" not in output
+
+
+def test_another_python_on_one_host_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    """Its path leads nowhere there, as where machines have been set up by hand."""
+    (tmp_path / "venv").symlink_to(sys.prefix)
+    home = tmp_path / "venv" / "bin" / "python"
+    cluster.hide(3, tmp_path)
+    try:
+        process = start(cluster, tmp_path, str(home), "--hosts", "node1:1,node3:1", str(HERE / "train.py"))
+        status, output = finish(process, 15.0)
+    finally:
+        cluster.show(3, tmp_path)
+    assert status == 2
+    assert f"distfit: node3 has no Python at {home}. Each host needs the same environment" in output
+
+
+@pytest.mark.parametrize("rate", ["1gbit"])
+def test_doctor_measures_the_links(cluster: Cluster, tmp_path: Path, rate: str) -> None:
+    cluster.limit(rate)
+    try:
+        arguments = ["--hosts", "node1:1,node2:1,node3:1", "--", "-m", "distfit", "doctor", "--json"]
+        process = start(cluster, tmp_path, sys.executable, *arguments, "--folder", str(tmp_path))
+        status, output = finish(process, LIMIT_S)
+    finally:
+        cluster.unlimit()
+    assert status == 1, output
+    diagnosis, _ = json.JSONDecoder().raw_decode(output[output.index("{") :])
+    assert [one["host"] for one in diagnosis["ranks"]] == ["node1", "node2", "node3"]
+    assert diagnosis["measures"]["blind"] == []
+    for host in ("node2", "node3"):
+        assert diagnosis["measures"]["links"][host] == pytest.approx(1e9 / 8, rel=0.2)  # bytes a second
+    assert any("the network is the bottleneck: node2" in one["text"] for one in diagnosis["findings"])
