@@ -1,6 +1,7 @@
 """One attempt at a plan: what a job is given, and what is known when it is over."""
 
 import os
+import platform
 import sys
 import time
 from pathlib import Path
@@ -55,7 +56,8 @@ def _hosts(plan: Plan, launcher: Launcher, folder: Path) -> Survey:
         paths.append(str(Path(plan.program[0]).absolute()))
     variables = {**os.environ, **chosen(plan.settings, os.environ)}
     kept = {name: variables[name] for name in forwarded(variables)}
-    return survey(others_of(plan.allocation), Needs(launcher.library, paths, folder, kept))
+    home = platform.node() if launcher.runner.is_called_by_name else None
+    return survey(others_of(plan.allocation), Needs(launcher.library, paths, folder, kept, home))
 
 
 def _run(

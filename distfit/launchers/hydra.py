@@ -24,6 +24,10 @@ class Hydra(Runner):
     def rank_variable(self) -> str:
         return "PMI_RANK"
 
+    @property
+    def is_called_by_name(self) -> bool:
+        return True
+
     @classmethod
     @abstractmethod
     def recognises(cls, version: str) -> bool: ...

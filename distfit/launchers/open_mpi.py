@@ -30,6 +30,10 @@ class OpenMpi(Runner):
     def rank_variable(self) -> str:
         return "OMPI_COMM_WORLD_RANK"
 
+    @property
+    def is_called_by_name(self) -> bool:
+        return False  # but by its address
+
     @classmethod
     def recognises(cls, version: str) -> bool:
         return any(name in version for name in ("Open MPI", "OpenRTE", "PRRTE"))

@@ -22,7 +22,8 @@ def describe(asked: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         asked: ``environment``, of the ranks; ``paths``, that they need; ``folder``, of the job's records, which is made
-            where it is not there; ``home``, the name by which this host has to reach the supervisor's.
+            where it is not there; ``home``, the name by which this host has to reach the supervisor's, or
+            None.
 
     Ranks: local; a process of its own on each host, which is no rank.
     """
@@ -31,12 +32,11 @@ def describe(asked: dict[str, Any]) -> dict[str, Any]:
         with open(os.path.join(asked["folder"], _MADE_HERE), "w", encoding="ascii"):
             pass
     return {
-        "name": platform.node(),
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
         "mpi": _library({**os.environ, **asked["environment"]}),
         "missing": [path for path in asked["paths"] if not os.path.exists(path)],
-        "home": _address(asked["home"]),
+        "home": _address(asked["home"] or "localhost"),
     }
 
 

@@ -98,6 +98,11 @@ class Runner(ABC):
     def rank_variable(self) -> str:
         """The variable in which it tells each process its rank."""
 
+    @property
+    @abstractmethod
+    def is_called_by_name(self) -> bool:
+        """Whether what it starts on other machines calls it back by the name of its own machine."""
+
     @classmethod
     @abstractmethod
     def recognises(cls, version: str) -> bool:

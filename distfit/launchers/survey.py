@@ -41,12 +41,14 @@ class Needs:
         paths: of files and folders.
         folder: of the job's records.
         environment: of the ranks.
+        home: the name by which it has to reach this machine; None if it need not.
     """
 
     library: str
     paths: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
+    home: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def survey(hosts: Iterable[str], needs: Needs) -> Survey:
         "environment": dict(needs.environment),
         "paths": list(needs.paths),
         "folder": str(needs.folder),
-        "home": platform.node(),
+        "home": needs.home,
     }
     found = Survey()
     problems = []
@@ -157,15 +159,17 @@ def _differences(host: str, there: Mapping[str, Any], needs: Needs, error: str) 
         )
     if there["missing"]:
         found.append(f"{host} has not {', '.join(there['missing'])}. {_SAME}")
-    if there["name"] != platform.node() and (
-        not there["home"] or ipaddress.ip_address(there["home"]).is_loopback
-    ):
+    if needs.home and not _leads_away(there["home"]):
         leads = f"leads to {there['home']}" if there["home"] else "leads nowhere"
         found.append(
-            f"{host} cannot call this machine back: the name {platform.node()} {leads} there. Give it this machine's"
+            f"{host} cannot call this machine back: the name {needs.home} {leads} there. Give it this machine's"
             " address on the network, in /etc/hosts or the name server"
         )
     return found
+
+
+def _leads_away(address: str) -> bool:
+    return bool(address) and not ipaddress.ip_address(address).is_loopback
 
 
 def _line(library: str) -> str:

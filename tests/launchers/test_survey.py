@@ -50,7 +50,13 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def look(tmp_path: Path, *hosts: str, **needs: object) -> Survey:
-    known = {"library": LIBRARY, "paths": [], "folder": tmp_path / "records", "environment": {}}
+    known = {
+        "library": LIBRARY,
+        "paths": [],
+        "folder": tmp_path / "records",
+        "environment": {},
+        "home": "headnode",
+    }
     return survey(hosts, Needs(**(known | needs)))  # type: ignore[arg-type]
 
 
@@ -82,14 +88,18 @@ def test_a_host_that_may_be_gone_is_told_with_the_remedy(tmp_path: Path, host: s
         ("without", r"without could not load an MPI library\. .*It said: cannot load MPI library"),
         (
             "inward",
-            r"inward cannot call this machine back: the name \S+ leads to 127\.0\.1\.1 there\. .*/etc/hosts",
+            r"inward cannot call this machine back: the name headnode leads to 127\.0\.1\.1 there\. .*/etc/hosts",
         ),
-        ("lonely", r"lonely cannot call this machine back: the name \S+ leads nowhere"),
+        ("lonely", r"lonely cannot call this machine back: the name headnode leads nowhere"),
     ],
 )
 def test_a_host_that_is_not_as_it_should_be_is_an_error(tmp_path: Path, host: str, text: str) -> None:
     with pytest.raises(LaunchError, match=text):
         look(tmp_path, host)
+
+
+def test_an_mpi_that_knows_its_address_needs_no_name(tmp_path: Path) -> None:
+    assert look(tmp_path, "inward", home=None).cores == {"inward": 8}
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
