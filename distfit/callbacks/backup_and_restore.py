@@ -21,14 +21,16 @@ class BackupAndRestore(Callback):
     """Checkpoints a training, so that the same program, started again after an interruption, goes on with it.
 
     Args:
-        backup_dir: a folder for the checkpoints of this training alone. It is made where it is missing.
+        backup_dir: a folder for the checkpoints of this `fit` alone. It is made where it is missing. A program that
+            calls `fit` several times has one for each, and ``delete_checkpoint=False`` for all of them.
         save_freq: ``"epoch"``; a number of batches, counted across epochs from the start of `fit`; or a time, as a
             `datetime.timedelta` or as text like ``"00:10:00"`` (see `distfit.utils.duration`).
         double_checkpoint: whether the checkpoint before the last one is kept, too, for the case that the last one
             cannot be read.
-        delete_checkpoint: whether the checkpoints are removed when training has ended.
+        delete_checkpoint: whether the checkpoints are removed when training has ended. With False a program that fails
+            behind `fit` need not train again: started again, its `fit` has nothing left to do.
         iterables: what is done where `fit` is given an iterable, and the checkpoint lies behind some of its batches:
-            ``"replay"`` reads them again, ``"refuse"`` is an error.
+            ``"replay"`` reads all of them again, from the training's first on; ``"refuse"`` is an error.
         background: whether training goes on while a checkpoint is written. It takes as much memory again as the weights
             and the optimizer's state, on root.
 

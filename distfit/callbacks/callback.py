@@ -114,7 +114,8 @@ class Callback:
         Ranks: local, on all ranks on which the callback runs.
         """
         for name in self.state_names:
-            setattr(self, name, deepcopy(state[name]))
+            if name in state:  # what an older checkpoint does not know is as at the start
+                setattr(self, name, deepcopy(state[name]))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Called at the start of `fit`. `logs` is empty."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,8 @@ class CallbackList(PlacedCallbacks):
 
         Ranks: local; of those that run on this rank.
         """
-        return {name: callback.state_dict() for name, callback in self._stateful()}
+        states = {name: callback.state_dict() for name, callback in self._stateful()}
+        return {name: state for name, state in states.items() if state}
 
     def collect(self) -> None:
         """Let callbacks bring to root what only other ranks know, before `states` is called there.
@@ -217,15 +219,27 @@ class CallbackList(PlacedCallbacks):
             if isinstance(callback, Callback):
                 callback.collect(self.comm)
 
-    def expect_states(self, states: dict[str, Any]) -> None:
+    def expect_states(self, states: dict[str, Any]) -> list[str]:
         """Go on from there in the training that begins next: behind `on_train_begin`, which begins anew.
 
         Args:
             states: what `states` returned on root.
 
+        Returns:
+            What there is to say of callbacks that are not those of the states, and begin anew.
+
         Ranks: local, on all ranks alike.
         """
-        self._states = states
+        here = Counter(type(one).__name__ for one in self.callbacks)
+        there = Counter(name.partition(" ")[0] for name in states)
+        foreign = sorted({type(one).__name__ for one in self.callbacks if not isinstance(one, Callback)})
+        # Which of several was which, their number no longer tells.
+        other = sorted(name for name in there if here[name] != there[name])
+        self._states = {name: state for name, state in states.items() if name.partition(" ")[0] not in other}
+        told = [
+            f"the checkpoint has {there[name]} {name}, and fit {here[name]}: none goes on" for name in other
+        ]
+        return told + [f"{name}, which is no distfit callback, begins anew" for name in foreign]
 
     def load_states(self) -> None:
         """Go on from the states that the training was told to expect.

@@ -66,8 +66,8 @@ class CSVLogger(Callback):
         rows: list[list[Any]] = []
         if self._keys is None:
             self._keys = _columns(values)
-            if self._file.is_empty:
-                rows.append(["epoch", *self._keys])
+        if self._file.is_empty:
+            rows.append(["epoch", *self._keys])
         rows.append([epoch, *(_text(values.get(key, "NA")) for key in self._keys)])
         text = io.StringIO(newline="")
         csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)

@@ -69,6 +69,11 @@ class EarlyStopping(MonitorCallback):
     def on_train_begin(self, logs: Logs | None = None) -> None:  # noqa: ARG002
         self._reset()
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        if self.stopped_epoch and self.model is not None:  # the job was asked to end in the same epoch
+            self.model.stop_training = True
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.monitored(logs)
         if value is None or epoch < self.start_from_epoch:

@@ -29,8 +29,7 @@ class SwapEMAWeights(Callback):
     ends before its last epoch; after a prediction it does not put the weights back.) If weights were written meanwhile,
     by `load_weights` or another callback, those stay.
 
-    With `swap_on_epoch` the callbacks behind it save the averages. A `BackupAndRestore`, which has to save the weights
-    with which training goes on, stands before it.
+    With `swap_on_epoch` the callbacks behind it save the averages. A `BackupAndRestore` saves both, wherever it stands.
 
     Example:
         >>> import numpy as np

@@ -43,7 +43,9 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
 
 
 def _umask() -> int:
-    """Return the process's mask of permissions, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+    """Return the process's mask of permissions.
+
+    From the system's own account of the process: the call for it sets it, too, and another thread may be making a file.
+    """
+    lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("Umask:")), 8)

@@ -43,13 +43,14 @@ class Feed(ABC):
         """
 
     @abstractmethod
-    def resume(self, epoch: int, batch: int, seed: int) -> None:
+    def resume(self, epoch: int, batch: int, seed: int, first_epoch: int = 0) -> None:
         """Go to a place within an epoch, as if the batches before it had been fetched.
 
         Args:
             epoch: its number.
             batch: the number of the next global batch within it.
             seed: as in `begin`.
+            first_epoch: that with which the training began.
 
         Raises:
             ValueError: if there are not that many batches.
@@ -109,7 +110,7 @@ class IndexedFeed(Feed):
         self._next = epoch * self.steps
         self._stop = self._next + self.steps
 
-    def resume(self, epoch: int, batch: int, seed: int) -> None:
+    def resume(self, epoch: int, batch: int, seed: int, first_epoch: int = 0) -> None:  # noqa: ARG002
         if batch > self.steps:
             raise ValueError(f"an epoch has {self.steps} batches, so that none begins behind {batch} of them")
         self.begin(epoch, seed)

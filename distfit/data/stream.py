@@ -61,18 +61,20 @@ class StreamFeed(Feed):
         self._left = self.steps if self.steps is not None else -1
         self._settle()
 
-    def resume(self, epoch: int, batch: int, seed: int) -> None:
-        """Read the stream again, up to that place."""
-        if self.steps is not None:  # epochs go on where the one before ended
-            for earlier in range(epoch):
-                self.begin(earlier, seed)
-                self._skip(self.steps)
+    def resume(self, epoch: int, batch: int, seed: int, first_epoch: int = 0) -> None:
+        """Read the stream again, from the start up to that place: what it yields may depend on what it has yielded."""
+        for earlier in range(first_epoch, epoch):
+            self.begin(earlier, seed)
+            while self.has_next:
+                self.fetch(0)
         self.begin(epoch, seed)
         self._skip(batch)
 
     def _skip(self, batches: int) -> None:
         for skipped in range(batches):
             if not self.has_next:
+                if self._local:  # other ranks had more
+                    return
                 raise ValueError(
                     f"the iterable has ended after {skipped} batches of an epoch, of which {batches} were trained on"
                     " before: it has to yield the same ones again"

@@ -107,7 +107,7 @@ def fit(
             self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
         self.progress.initial_epoch = initial_epoch
-        with listed.driven(), Recovery(self, listed, feed, start.data, epochs) as recovery:
+        with Recovery(self, listed, feed, start.data, epochs) as recovery, listed.driven():
             fit_loop(
                 self,
                 feed,

@@ -54,6 +54,7 @@ def fit(
         if model.interrupted:
             callbacks.on_interrupt()  # now, since validation may take longer than there is time
         logs = combined(trained, validate(epoch))
+        recovery.after_validation()
         callbacks.on_epoch_end(epoch, logs)
         recovery.after_epoch(epoch, logs)
         if model.stop_training:
@@ -86,7 +87,7 @@ def train_epoch(
     batch, logs = recovery.begin_epoch(epoch)
     progress.has_next = comm.reach("the start of an epoch", has_next=feed.has_next).has_next
     check_any(batch + progress.has_next)
-    while progress.has_next:
+    while progress.has_next and not recovery.is_stopped:
         callbacks.on_train_batch_begin(batch)
         for _ in range(model.steps_per_execution):
             recovery.before_step()
@@ -104,6 +105,7 @@ def train_epoch(
         comm.reach("the rest of the accumulated gradients")
         apply_gradients(model, comm)
     model.divergence.check()
+    recovery.before_validation(epoch, batch, logs)
     model.scores.finish(comm)
     return combined(logs, model.scores.epoch_logs())
 

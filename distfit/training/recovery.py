@@ -15,9 +15,18 @@ from typing import TYPE_CHECKING, Any
 from distfit.callbacks import BackupAndRestore, CallbackList
 from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.checkpoint import Checkpoint
+from distfit.checkpoint.state_tree import encode
 from distfit.data import Feed
 from distfit.training.restart import restarts
-from distfit.training.training_state import Place, capture, check_data, restore_metrics, restore_model
+from distfit.training.scores import Saved
+from distfit.training.training_state import (
+    Place,
+    capture,
+    check_training,
+    restore_metrics,
+    restore_model,
+    restore_settings,
+)
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -35,6 +44,7 @@ class Recovery:
 
     Attributes:
         logs: the last ones that the training which goes on had.
+        is_stopped: whether a callback had stopped it within the epoch in which it goes on: that has no more batches.
 
     Raises:
         ValueError: for more than one `BackupAndRestore`.
@@ -55,7 +65,11 @@ class Recovery:
         self._is_active = self._saves_epochs = self._replays = False
         self._checkpoint: Checkpoint | None = None  # on root
         self._state: Mapping[str, Any] | None = None  # that of the checkpoint, on all ranks
+        self._first_epoch = model.progress.initial_epoch
+        self._trained: tuple[Place, dict[str, Any], Saved] | None = None  # an epoch that is validated
+        self._is_broken_off = False
         self.logs = AggregatedLogs()
+        self.is_stopped = False
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -79,9 +93,12 @@ class Recovery:
         )
         self._is_active, self._saves_epochs, self._replays, self._state = comm.broadcast_object(word)
         if self._state is not None:
-            check_data(self._state, self._data)
+            check_training(self._state, self._data, self._first_epoch, self._epochs)
             self._check_feed(Place.of(self._state))
-            self._callbacks.expect_states(self._state["callbacks"])
+            told = self._callbacks.expect_states(self._state["callbacks"])
+            if backup is not None:
+                for text in told:
+                    _tell(text)
 
     def _find(self, backup: BackupAndRestore) -> Checkpoint | None:
         if not self._model.built:
@@ -104,7 +121,7 @@ class Recovery:
 
     def _check_feed(self, place: Place) -> None:
         """Raise if the data would have to be read again, and the user does not want that. All ranks do, or none."""
-        is_behind = place.batch > 0 or (self._feed.steps is not None and place.epoch > 0)
+        is_behind = place.batch > 0 or place.epoch > self._first_epoch
         if is_behind and not self._feed.is_seekable and not self._replays:
             raise ValueError(
                 f"the checkpoint lies at {place}, where an iterable comes to only by being read again from its start."
@@ -119,14 +136,21 @@ class Recovery:
 
         Ranks: every rank; a small message, and root's weights and optimizer.
         """
+        if self._backup is not None:
+            encode(
+                self._callbacks.states()
+            )  # what has no form on disk is better known now than after an epoch
         if self._state is None:
             return
         self._restore_model()
-        progress, place = self._model.progress, Place.of(self._state)
+        model, place = self._model, Place.of(self._state)
         self.logs = AggregatedLogs(self._state["logs"])
-        progress.initial_epoch = place.epoch
-        if self._state["is_stopped"]:  # by a callback: no epoch is left
-            self._model.stop_training, progress.initial_epoch = True, self._epochs
+        model.progress.initial_epoch = place.epoch
+        # By a callback: EarlyStopping knows it from its own state, too, where the same epoch was the last for a job.
+        if self._state["is_stopped"] or (model.stop_training and place.batch == 0):
+            model.stop_training, self.is_stopped = True, place.batch > 0
+            if not self.is_stopped:
+                model.progress.initial_epoch = self._epochs
 
     def _restore_model(self) -> None:
         model, comm = self._model, self._model.comm
@@ -134,6 +158,8 @@ class Recovery:
             restore_model(model, self._checkpoint)
         comm.reach("the restored weights")
         model.shared_state.broadcast(comm)
+        if self._state is not None:
+            restore_settings(model, self._state)
 
     def begin_epoch(self, epoch: int) -> tuple[int, dict[str, Any]]:
         """Begin an epoch, or go on within the one in which the checkpoint lies.
@@ -153,7 +179,7 @@ class Recovery:
             self._restore_model()
             self._callbacks.load_states()
             restore_metrics(model, state)
-        self._feed.resume(epoch, state["batch"], progress.seed)
+        self._feed.resume(epoch, state["batch"], progress.seed, self._first_epoch)
         self._checkpoint = self._state = None
         return state["batch"], (self.logs if state["batch"] else {})
 
@@ -182,7 +208,30 @@ class Recovery:
         """
         progress, model = self._model.progress, self._model
         if self._is_active and not progress.accumulated and (progress.is_to_save or model.interrupted):
-            self._save(Place(epoch, batch), logs)
+            self._save(Place(epoch, batch), logs, model.scores.saved(model.comm))
+
+    def before_validation(self, epoch: int, batch: int, logs: dict[str, Any]) -> None:
+        """Keep what the epoch's metrics have seen, before the ranks bring them together: validation may be broken off.
+
+        Args:
+            epoch: the number of the epoch.
+            batch: how many batches it had.
+            logs: of the last one.
+
+        Ranks: every rank, alike; the sums of metrics that no step carries, if there are any.
+        """
+        if self._is_active and not self._model.interrupted:
+            self._trained = Place(epoch, batch), logs, self._model.scores.saved(self._model.comm)
+
+    def after_validation(self) -> None:
+        """Save if the validation was broken off, since training is to end: the next job validates.
+
+        Ranks: every rank, alike; nothing where it came to its end.
+        """
+        trained, self._trained = self._trained, None
+        if trained is not None and self._model.interrupted:
+            self._is_broken_off = True
+            self._save(*trained)
 
     def after_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         """Save behind an epoch, if that is due. The rest of one that was interrupted is left to the next job.
@@ -194,18 +243,17 @@ class Recovery:
         Ranks: every rank, alike; nothing where none is due.
         """
         model, progress = self._model, self._model.progress
-        is_torn_off = model.interrupted and progress.has_next
+        is_torn_off = model.interrupted and (progress.has_next or self._is_broken_off)
         is_due = self._saves_epochs or progress.is_to_save or model.interrupted
         if self._is_active and is_due and not is_torn_off:
-            self._save(Place(epoch + 1, 0), logs)
+            self._save(Place(epoch + 1, 0), logs, None)
 
-    def _save(self, place: Place, logs: dict[str, Any]) -> None:
-        model, comm = self._model, self._model.comm
+    def _save(self, place: Place, logs: dict[str, Any], metrics: Saved | None) -> None:
+        model, callbacks = self._model, self._callbacks
         model.progress.is_to_save = False
-        metrics = model.scores.saved(comm) if place.batch else None
-        self._callbacks.collect()
+        callbacks.collect()
         if self._backup is not None:
-            self._backup.save(capture(model, self._callbacks, place, logs, metrics, self._data))
+            self._backup.save(capture(model, callbacks, place, logs, metrics, self._data, self._first_epoch))
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -125,11 +125,17 @@ def as_checkpoint(self: Model, **state: Any) -> Checkpoint:
             "step": progress.step,
             "seed": progress.seed,
             "optimizer": optimizer.scalars(),
+            "settings": {name: value for name, value in optimizer.settings().items() if _is_plain(value)},
             "updates_skipped": self.numerics.skipped,
             "model": self.engine.describe(),
             **state,
         },
     )
+
+
+def _is_plain(value: object) -> bool:
+    """Say whether a setting is a number, a text or nothing; a schedule is none, and stays the program's own."""
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _save(model: Model, filepath: str | os.PathLike[str], *, overwrite: bool) -> None:

@@ -121,7 +121,12 @@ class Scores:
         Ranks: every rank; as `finish`.
         """
         late = zip(self._late, self._brought_together(comm), strict=True)
-        return {"sums": self._sums.copy(), "late": {metric.name: dict(state) for (metric, _), state in late}}
+        riding = {
+            metric.name: {name: self._sums[place].copy() for name, place in places.items()}
+            for metric, _, places in self._riding
+        }
+        states = {metric.name: dict(state) for (metric, _), state in late}
+        return {"loss": self._sums[:_HEAD].copy(), "riding": riding, "late": states}
 
     def restore(self, saved: Saved, *, is_root: bool) -> None:
         """Go on from what `saved` returned, on however many ranks.
@@ -136,14 +141,18 @@ class Scores:
 
         Ranks: local, on all ranks alike.
         """
-        names = [metric.name for metric, _ in self._late]
-        if saved["sums"].shape != (self.length,) or list(saved["late"]) != names:
+        here = [*(metric.name for metric, _, _ in self._riding), *(metric.name for metric, _ in self._late)]
+        there = [*saved["riding"], *saved["late"]]
+        if here != there:
             raise ValueError(
-                "the metrics are not those of the checkpoint, which lies within an epoch: compile the model with the"
-                " same ones"
+                "the checkpoint lies within an epoch, and has other metrics: compile the model with the same ones."
+                f" Received: {', '.join(here) or 'none'}; it has: {', '.join(there) or 'none'}"
             )
         self.reset()
-        self._sums[:] = saved["sums"]
+        self._sums[:_HEAD] = saved["loss"]
+        for metric, _, places in self._riding:
+            for name, place in places.items():
+                self._sums[place] = saved["riding"][metric.name][name]
         if is_root:
             self._late_states = [
                 {name: np.asarray(saved["late"][metric.name][name]) for name in metric.fields}

@@ -70,8 +70,7 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     )
     progress.is_to_save |= bool(agreed.word)
     if agreed.interrupted:
-        model.stop_training = model.interrupted = True
-        signals.heed_stop()
+        interrupt(model)
     if model.numerics.accepts(batch, step, agreed.sums):
         progress.weight += scores.absorb(agreed.sums)
     else:
@@ -83,6 +82,15 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
         apply_gradients(model, comm)
     model.divergence.check_step()
     return scores.logs() if progress.logs_are_read else AggregatedLogs()
+
+
+def interrupt(model: Model) -> None:
+    """Let a training end, since a signal asked some rank for it.
+
+    Ranks: every rank, alike: they have agreed on it.
+    """
+    model.stop_training = model.interrupted = True
+    signals.heed_stop()
 
 
 def test_step(model: Model, batch: Batch, scores: Scores, *, hooks_came_before: bool) -> Agreed:

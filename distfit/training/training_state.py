@@ -46,6 +46,7 @@ def capture(
     logs: dict[str, Any],
     metrics: Saved | None,
     data: dict[str, str],
+    first_epoch: int,
 ) -> Checkpoint:
     """Return what a training holds now. Its arrays are the model's own, and no copies.
 
@@ -56,6 +57,7 @@ def capture(
         logs: of the last batch or epoch.
         metrics: of the epoch so far; None between epochs.
         data: describes the data, as text by name.
+        first_epoch: of the training.
 
     Raises:
         ModelTorn: if an update of the weights failed half-way.
@@ -65,6 +67,7 @@ def capture(
     return model.as_checkpoint(
         epoch=place.epoch,
         batch=place.batch,
+        first_epoch=first_epoch,
         # Not that time was over: the next job has some of its own.
         is_stopped=bool(model.stop_training and not model.interrupted),
         metrics=metrics,
@@ -94,6 +97,14 @@ def restore_model(model: Model, checkpoint: Checkpoint) -> None:
     for variable in variables:
         variable.assign(checkpoint.weights[variable.name])
     model.progress.seed, model.progress.step = state["seed"], state["step"]
+
+
+def restore_settings(model: Model, state: Mapping[str, Any]) -> None:
+    """Set what callbacks may have changed, and the weights do not tell: a momentum, the count of skipped updates.
+
+    Ranks: local, on all ranks alike.
+    """
+    model.shared_state.set_settings(state["settings"])
     model.numerics.skipped = state["updates_skipped"]
 
 
@@ -108,14 +119,33 @@ def restore_metrics(model: Model, state: Mapping[str, Any]) -> None:
     model.scores.restore(state["metrics"], is_root=model.comm.is_root)
 
 
-def check_data(state: Mapping[str, Any], data: dict[str, str]) -> None:
-    """Raise if training is to go on with other data, or in other batches, than the checkpoint's.
+def check_training(state: Mapping[str, Any], data: dict[str, str], first_epoch: int, epochs: int) -> None:
+    """Raise if a checkpoint is not one of this training.
+
+    Args:
+        state: of the checkpoint.
+        data: describes the data of this training, as text by name.
+        first_epoch: of this training.
+        epochs: the number behind its last one.
 
     Raises:
-        DataMismatch: naming the first difference, and the remedy.
+        ValueError: if it is that of no training, or of another `fit`.
+        DataMismatch: for other data, or other batches. Both name the difference and the remedy.
 
     Ranks: local; alike on all ranks.
     """
+    if "data" not in state:
+        raise ValueError(
+            "the newest checkpoint in backup_dir holds a model, and no training that could go on: it was written by a"
+            " ModelCheckpoint, or by hand. Give BackupAndRestore a folder of its own"
+        )
+    if state["first_epoch"] != first_epoch or state["epoch"] > epochs:
+        raise ValueError(
+            f"the newest checkpoint in backup_dir is that of another fit: it began with initial_epoch="
+            f"{state['first_epoch']} and is at {Place.of(state)}, and this one has initial_epoch={first_epoch} and"
+            f" epochs={epochs}. Give each fit of a program a backup_dir of its own, with delete_checkpoint=False, so"
+            " that what is done is not done again"
+        )
     before = state["data"]
     for name in {**before, **data}:
         if before.get(name) != data.get(name):

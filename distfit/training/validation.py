@@ -35,14 +35,17 @@ class Validation:
     callbacks: CallbackList
 
     def __call__(self, epoch: int) -> AggregatedLogs:
-        """Validate after this epoch, if that is due.
+        """Validate after this epoch, if that is due. What was broken off, since training is to end, has no values.
 
         Ranks: every rank, in `fit`.
         """
         if self.feed is None or self.inputs is None or not self._is_due(epoch + 1):
             return AggregatedLogs()
         check_next = partial(check_together, inputs=self.inputs, comm=self.model.comm)
-        logs = evaluate(self.model, self.feed, self.callbacks, check_next).epoch_logs()
+        was_interrupted = self.model.interrupted
+        logs = evaluate(self.model, self.feed, self.callbacks, check_next, in_training=True).epoch_logs()
+        if self.model.interrupted and not was_interrupted:
+            return AggregatedLogs()
         return AggregatedLogs({f"val_{name}": value for name, value in logs.items()})
 
     def _is_due(self, number: int) -> bool:

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +51,20 @@ class Interrupt(Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch == self.epoch:
             raise Interrupted
+
+
+class Largest(metrics.Metric):
+    """One whose state stays on each rank until the end of an epoch."""
+
+    def __init__(self) -> None:
+        super().__init__("largest", direction="min")
+        self.fields = {"error": metrics.Field((), "max")}
+
+    def measure(self, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+        return {"error": np.abs(y_true - y_pred).max()}
+
+    def compute(self, state: dict[str, Any]) -> float:
+        return float(state["error"])
 
 
 def model_with_state(**options: Any) -> Sequential:
@@ -300,17 +315,6 @@ def test_the_metrics_of_the_epoch_so_far(folder: Path) -> None:
     def model() -> Sequential:
         return model_with_state(metrics=["mae", Largest()])
 
-    class Largest(metrics.Metric):
-        def __init__(self) -> None:
-            super().__init__("largest", direction="min")
-            self.fields = {"error": metrics.Field((), "max")}
-
-        def measure(self, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
-            return {"error": np.abs(y_true - y_pred).max()}
-
-        def compute(self, state: dict[str, Any]) -> float:
-            return float(state["error"])
-
     through = fit(model())
     interrupted(model(), BackupAndRestore(folder, 1), Interrupt(after_batches=6))
     assert_same(fit(model(), BackupAndRestore(folder, 1)), through)
@@ -356,6 +360,185 @@ def test_without_one_before_it_is_an_error(folder: Path, what: str) -> None:
     with pytest.raises(ValueError, match=r"none of the 1 checkpoints in .* can be read\. Remove them"):
         fit(model_with_state(), BackupAndRestore(folder))
     assert len(Store(folder).paths()) == 1
+
+
+def test_an_iterable_whose_epochs_differ_is_read_again_from_the_first(folder: Path) -> None:
+    class Shuffled:
+        """As a seeded loader does it: each epoch draws on."""
+
+        def __init__(self) -> None:
+            self.generator = np.random.default_rng(3)
+
+        def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for start in (0, 4, 6):
+                rows = self.generator.permutation(10)[start : start + 4]
+                yield X[rows], Y[rows]
+
+    def train(*callbacks: Callback) -> Sequential:
+        model = model_with_state()
+        model.fit(Shuffled(), epochs=4, verbose=0, callbacks=list(callbacks))
+        return model
+
+    through = train()
+    for after in (5, 4, 1):
+        with pytest.raises(Interrupted):
+            train(BackupAndRestore(folder, 1, background=False), Interrupt(after_batches=after))
+    assert_same(train(BackupAndRestore(folder)), through)
+
+
+@pytest.mark.parametrize("name", ["momentum", "global_clipnorm", "weight_decay"])
+def test_a_setting_that_a_callback_changed_comes_back(folder: Path, name: str) -> None:
+    class Change(Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                setattr(self.model.optimizer, name, 0.125)
+
+    def model() -> Sequential:
+        return regression(Communicator.alone(), optimizer=optimizers.SGD(0.05, momentum=0.9))
+
+    through = fit(model(), Change())
+    interrupted(model(), Change(), BackupAndRestore(folder, 1), Interrupt(after_batches=8))
+    again = fit(model(), Change(), BackupAndRestore(folder))
+    assert getattr(again.optimizer, name) == 0.125
+    assert_same(again, through)
+
+
+def test_a_stop_within_an_epoch_whose_end_the_job_did_not_see(folder: Path) -> None:
+    class Stop(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = self.model.progress.step == 5
+
+    class PowerCut(Callback):
+        def on_test_begin(self, logs: Any = None) -> None:
+            if self.model.stop_training:
+                raise Interrupted
+
+    options = {"validation_data": (X, Y)}
+    through = fit(model_with_state(), Stop(), **options)
+    saving = {"save_freq": 1, "background": False}
+    interrupted(model_with_state(), Stop(), BackupAndRestore(folder, **saving), PowerCut(), **options)
+    again = fit(model_with_state(), Stop(), BackupAndRestore(folder, **saving), **options)
+    assert through.history.epoch == [0, 1]
+    assert_same(again, through)
+
+
+def test_early_stopping_in_the_epoch_in_which_the_job_was_asked_to_end(folder: Path) -> None:
+    class AskToEnd(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 2:
+                self.model.stop_training = self.model.interrupted = True
+
+    def stopping() -> EarlyStopping:
+        return EarlyStopping("loss", mode="max", patience=2)
+
+    through = fit(model_with_state(), stopping(), epochs=8)
+    assert through.history.epoch == [0, 1, 2]
+    first = fit(model_with_state(), AskToEnd(), stopping(), BackupAndRestore(folder), epochs=8)
+    assert first.interrupted
+    assert_same(fit(model_with_state(), stopping(), BackupAndRestore(folder), epochs=8), through)
+
+
+@pytest.mark.parametrize("hooks", [False, True])
+def test_a_validation_that_is_broken_off_is_done_by_the_next_job(folder: Path, hooks: bool) -> None:
+    """SIGUSR1 within it: there may be no time to finish it."""
+    seen: list[int] = []
+
+    class Rows:
+        """Validation data whose reading takes long: the signal comes while it is read."""
+
+        def __init__(self) -> None:
+            self.shape, self.dtype = X.shape, X.dtype
+
+        def __len__(self) -> int:
+            return len(X)
+
+        def __getitem__(self, rows: Any) -> np.ndarray:
+            seen.append(model.progress.step)
+            if sends and model.progress.step == 6 and seen.count(6) == 2:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return X[rows]
+
+    def train(*callbacks: Callback) -> Sequential:
+        more = [LambdaCallback(on_test_batch_end=lambda batch, logs: None)] * hooks
+        return fit(model, *callbacks, *more, validation_data=(Rows(), Y), validation_batch_size=2)
+
+    sends = False
+    model = model_with_state(metrics=["mae", Largest()])
+    through = train()
+    sends = True
+    model = model_with_state(metrics=["mae", Largest()])
+    seen.clear()
+    first = train(BackupAndRestore(folder))
+    assert first.interrupted
+    assert seen.count(6) == 2  # of five batches
+    assert places(folder) == [(1, 3, 6)]
+    sends = False
+    model = model_with_state(metrics=["mae", Largest()])
+    assert_same(train(BackupAndRestore(folder)), through)
+
+
+def test_metrics_of_other_names_are_an_error_within_an_epoch(folder: Path) -> None:
+    saving = {"save_freq": 1, "background": False}
+    interrupted(model_with_state(), BackupAndRestore(folder, **saving), Interrupt(after_batches=3))
+    with pytest.raises(ValueError, match=r"has other metrics.*Received: mse; it has: mae"):
+        fit(model_with_state(metrics=["mse"]), BackupAndRestore(folder))
+
+
+@pytest.mark.parametrize("options", [{"initial_epoch": 1}, {"epochs": 1}])
+def test_a_checkpoint_of_another_fit_is_an_error_and_stays(folder: Path, options: dict[str, int]) -> None:
+    interrupted(model_with_state(), BackupAndRestore(folder), Interrupt(after_epoch=2))
+    with pytest.raises(
+        ValueError, match="is that of another fit: it began with initial_epoch=0 and is at epoch 3"
+    ):
+        fit(model_with_state(), BackupAndRestore(folder), **options)
+    assert places(folder) == [(2, 0, 6)]
+
+
+def test_a_checkpoint_of_a_model_is_no_training(folder: Path) -> None:
+    Store(folder).save(model_with_state().as_checkpoint(epoch=1))
+    with pytest.raises(
+        ValueError, match=r"holds a model, and no training that could go on.*folder of its own"
+    ):
+        fit(model_with_state(), BackupAndRestore(folder))
+
+
+def test_a_callback_of_which_there_is_another_number_begins_anew_and_root_says_so(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Foreign:
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            pass
+
+    watched = [EarlyStopping("loss", patience=9), EarlyStopping("mae", patience=9)]
+    interrupted(model_with_state(), *watched, BackupAndRestore(folder), Interrupt(after_epoch=2))
+    other = EarlyStopping("mae", patience=9)
+    fit(model_with_state(), other, Foreign(), BackupAndRestore(folder), epochs=2)
+    assert other.best is None
+    told = capfd.readouterr().err
+    assert "the checkpoint has 2 EarlyStopping, and fit 1: none goes on" in told
+    assert "Foreign, which is no distfit callback, begins anew" in told
+
+
+def test_a_state_that_cannot_be_written_is_an_error_before_the_first_batch(folder: Path) -> None:
+    class Odd(Callback):
+        state_names = ("odd",)
+        odd = object()
+
+    steps: list[int] = []
+    count = LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    with pytest.raises(TypeError, match="odd"):
+        fit(model_with_state(), Odd(), count, BackupAndRestore(folder))
+    assert steps == []
+
+
+def test_a_log_file_that_is_new_gets_its_header(folder: Path, tmp_path: Path) -> None:
+    interrupted(
+        model_with_state(), CSVLogger(tmp_path / "a.csv"), BackupAndRestore(folder), Interrupt(after_epoch=1)
+    )
+    (tmp_path / "a.csv").unlink()
+    with pytest.warns(UserWarning, match="shorter than at the checkpoint"):
+        fit(model_with_state(), CSVLogger(tmp_path / "a.csv"), BackupAndRestore(folder))
+    assert (tmp_path / "a.csv").read_text().startswith("epoch,loss,mae")
 
 
 def test_a_checkpoint_of_another_model_is_an_error(folder: Path) -> None:
@@ -407,9 +590,8 @@ def test_an_iterable_is_read_again_to_its_place_or_refused(
     through = train(model_with_state())
     with pytest.raises(Interrupted):
         train(model_with_state(), BackupAndRestore(folder, 1), Interrupt(after_batches=after))
-    if places(folder)[0][1] or steps:
-        with pytest.raises(ValueError, match=r"BackupAndRestore\(iterables='replay'\)"):
-            train(model_with_state(), BackupAndRestore(folder, 1, iterables="refuse"))
+    with pytest.raises(ValueError, match=r"BackupAndRestore\(iterables='replay'\)"):
+        train(model_with_state(), BackupAndRestore(folder, 1, iterables="refuse"))
     assert_same(train(model_with_state(), BackupAndRestore(folder, 1)), through)
 
 
