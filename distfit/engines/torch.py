@@ -61,7 +61,7 @@ class TorchEngine(Engine):
         # What torch.compile returns runs the module that it has as a child, whose names are the user's.
         self.module = dict(module.named_children()).get("_orig_mod", module)
         self._pass = Pass()
-        self._exchanged = exchange(self.module, self._pass) if invariant else []
+        self._exchanged = exchange(self.module, self._pass, invariant=invariant)
         if self.module is not module:
             for layer in self._exchanged:  # they talk to other ranks, which is nothing to be compiled
                 layer.forward = torch.compiler.disable(layer.forward)

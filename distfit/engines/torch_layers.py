@@ -39,11 +39,9 @@ class GlobalBatchNorm(nn.Module):  # type: ignore[misc]
 
     Args:
         original: whose parameters, buffers and options it takes over.
-        current: the pass under way.
-        number: under which ranks without rows find it.
     """
 
-    def __init__(self, original: Any, current: Pass, number: int) -> None:
+    def __init__(self, original: Any) -> None:
         super().__init__()
         self.eps, self.momentum = original.eps, original.momentum
         self.track_running_stats = original.track_running_stats
@@ -51,15 +49,29 @@ class GlobalBatchNorm(nn.Module):  # type: ignore[misc]
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             self.register_buffer(name, getattr(original, name))
         self.train(original.training)
+        self.join(Pass(), 0)
+
+    def join(self, current: Pass, number: int) -> None:
+        """Look at this pass from here on.
+
+        Args:
+            current: the pass under way.
+            number: under which ranks without rows find the layer.
+        """
         self._current, self._number = current, number
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalize ``(rows, channels, ...)``: with the global batch's statistics in training."""
         step = self._current.step
-        if not self.training or step is None:
-            by_batch = self.training or not self.track_running_stats
+        if not self.training:
+            by_batch = not self.track_running_stats
             return functional.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, 0.0, self.eps
+            )
+        if step is None:
+            rate = self._count_batch()
+            return functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, True, rate, self.eps
             )
         return _Normalization.apply(x, self.weight, self.bias, self, step)
 
@@ -69,11 +81,17 @@ class GlobalBatchNorm(nn.Module):  # type: ignore[misc]
             return
         count, mean, variance = self.moments(sums)
         with torch.no_grad():
-            self.num_batches_tracked += 1
-            rate = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            rate = self._count_batch()
             unbiased = variance * (count / max(count - 1, 1))
             self.running_mean.lerp_(torch.as_tensor(mean).to(self.running_mean), rate)
             self.running_var.lerp_(torch.as_tensor(unbiased).to(self.running_var), rate)
+
+    def _count_batch(self) -> float:
+        """Return how far the averages move with the next batch: by `momentum`, or so that all batches weigh alike."""
+        if not self.track_running_stats:
+            return 0.0
+        self.num_batches_tracked += 1
+        return 1 / float(self.num_batches_tracked) if self.momentum is None else float(self.momentum)
 
     def shift(self) -> torch.Tensor | float:
         """Return what is subtracted before sums are made: equal on all ranks, near the mean, so that digits stay."""
@@ -133,14 +151,21 @@ class RowDropout(nn.Module):  # type: ignore[misc]
 
     Args:
         original: whose options it takes over.
-        current: the pass under way.
-        number: tells its numbers from those of other layers.
     """
 
-    def __init__(self, original: Any, current: Pass, number: int) -> None:
+    def __init__(self, original: Any) -> None:
         super().__init__()
         self.p, self._drops_channels = original.p, not isinstance(original, nn.Dropout)
         self.train(original.training)
+        self.join(Pass(), 0)
+
+    def join(self, current: Pass, number: int) -> None:
+        """Look at this pass from here on.
+
+        Args:
+            current: the pass under way.
+            number: tells the layer's random numbers from those of others.
+        """
         self._current, self._number = current, number
         self._generator: tuple[int, RowGenerator | None] = (-1, None)
 
@@ -153,15 +178,15 @@ class RowDropout(nn.Module):  # type: ignore[misc]
         step = self._current.step
         if not self.training or self.p == 0:
             return x
+        row = (x.shape[1], *[1] * (x.ndim - 2)) if self._drops_channels else tuple(x.shape[1:])
         if step is None:
-            return functional.dropout(x, self.p)
+            return x * functional.dropout(x.new_ones(len(x), *row), self.p)
         if len(x) % step.rows:
             raise ValueError(
                 "dropout that is the same on any number of ranks needs the rows of the batch as its input's first"
                 f" axis. Received: shape {tuple(x.shape)} for {step.rows} rows. Put the rows first, or give"
                 " TorchModel(..., invariant=False)"
             )
-        row = (x.shape[1], *[1] * (x.ndim - 2)) if self._drops_channels else tuple(x.shape[1:])
         drawn = self._drawing(step).uniform((len(x) // step.rows, *row), "float32").reshape(len(x), *row)
         scale = 1 / (1 - self.p) if self.p < 1 else 0.0
         kept = torch.from_numpy(np.where(drawn >= self.p, np.float32(scale), np.float32(0)))
@@ -175,24 +200,28 @@ class RowDropout(nn.Module):  # type: ignore[misc]
         return generator
 
 
-def exchange(module: nn.Module, current: Pass) -> list[nn.Module]:
+def exchange(module: nn.Module, current: Pass, *, invariant: bool) -> list[nn.Module]:
     """Put such layers in the place of torch's, under their names, with their parameters.
 
     Args:
         module: what is searched, whole; it is changed, but for itself.
         current: the pass under way, which the new layers look at.
+        invariant: whether that is wanted. If not, layers that were exchanged before do again what torch's do.
 
     Returns:
-        The new layers, by their number.
+        The exchanged layers, by their number.
     """
-    new: dict[nn.Module, nn.Module] = {}
+    exchanged: dict[nn.Module, nn.Module] = {}
     for parent in list(module.modules()):
-        while (found := _to_exchange(parent)) is not None:  # once for each name of a layer that has several
+        while invariant and (found := _to_exchange(parent)) is not None:  # once for each name of a layer
             name, child, kind = found
-            if child not in new:
-                new[child] = kind(child, current, len(new))
-            setattr(parent, name, new[child])
-    return list(new.values())
+            if child not in exchanged:
+                exchanged[child] = kind(child)
+            setattr(parent, name, exchanged[child])
+    layers = [layer for layer in module.modules() if isinstance(layer, (GlobalBatchNorm, RowDropout))]
+    for number, layer in enumerate(layers):
+        layer.join(current if invariant else Pass(), number)
+    return layers if invariant else []
 
 
 def _to_exchange(parent: nn.Module) -> tuple[str, nn.Module, type[Any]] | None:

@@ -90,6 +90,7 @@ class Weights:
         tensors = list(dict.fromkeys([*self.parameters, *module.buffers()]))
         self._by_dtype: dict[str, Staged] = {}
         self._places: dict[torch.Tensor, tuple[str, slice]] = {}
+        self._views: dict[torch.Tensor, torch.Tensor] = {}
         for dtype in dict.fromkeys([self.dtype, *(tensor.dtype for tensor in tensors)]):
             of_dtype = [tensor for tensor in tensors if tensor.dtype == dtype]
             staged = Staged([tuple(tensor.shape) for tensor in of_dtype], dtype, device)
@@ -99,6 +100,7 @@ class Weights:
             for tensor, view, start in zip(of_dtype, staged.views, staged.arena.starts, strict=True):
                 view.copy_(tensor.detach())
                 tensor.data = view
+                self._views[tensor] = view
                 self._places[tensor] = name, slice(start, start + view.numel())
         shapes = [tuple(tensor.shape) for tensor in tensors if tensor.dtype == self.dtype]
         self.gradients = Staged(shapes, self.dtype, device)
@@ -136,7 +138,16 @@ class Weights:
         return Staged([view.shape for view in self._by_dtype[""].arena.views], self.dtype, device)
 
     def to_device(self) -> None:
-        """Let the module see what was written on the host."""
+        """Let the module see what was written on the host.
+
+        Raises:
+            RuntimeError: if the module's parameters lie elsewhere by now.
+        """
+        if not all(map(self._is_bound, self.parameters[:1])):
+            raise RuntimeError(
+                "the module's parameters no longer lie where this model put them: the module was given to another"
+                " TorchModel since, or moved. Use that model, or make another one of the module"
+            )
         for staged in self._by_dtype.values():
             staged.device()
 
@@ -185,6 +196,8 @@ class Weights:
         Backward could add to the buffer itself, if that were the parameter's `grad`; but it would have to be zeroed
         first, and the sum be read and written again.
         """
+        if not self._is_bound(parameter):  # it is another model's by now
+            return
         view = self._of_gradients[parameter]
         if parameter in self._written:
             view.add_(parameter.grad)
@@ -192,6 +205,9 @@ class Weights:
             view.copy_(parameter.grad)
             self._written.add(parameter)
         parameter.grad = None
+
+    def _is_bound(self, parameter: torch.Tensor) -> bool:
+        return bool(parameter.data_ptr() == self._views[parameter].data_ptr())
 
     def finish_gradients(self) -> None:
         """Zero the gradients that backward did not give, as on a rank without rows; let an optimizer see them all."""

@@ -330,3 +330,32 @@ def test_weights_that_root_loads_into_the_module_are_shared(comm: Communicator) 
         module.load_state_dict({k: torch.ones_like(v) for k, v in module.state_dict().items()})
     model.evaluate(X, CLASSES, verbose=0)
     assert all((weight == 1).all() for weight in model.get_weights())
+
+
+@pytest.mark.ranks(2)
+def test_a_module_that_goes_to_another_model_leaves_the_first(comm: Communicator) -> None:
+    def module() -> nn.Module:
+        torch.manual_seed(3)
+        return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)).double()
+
+    twice = module()
+    first = distfit.TorchModel(twice, comm=comm)
+    first.compile("sgd", nn.CrossEntropyLoss())
+    distfit.utils.set_random_seed(1)
+    here = fitted(comm, twice, "sgd", nn.CrossEntropyLoss(), CLASSES)
+    with pytest.raises(RuntimeError, match="another TorchModel"):
+        first.fit(X, CLASSES, verbose=0)
+    distfit.utils.set_random_seed(1)
+    assert_close(here, fitted(Communicator.alone(), module(), "sgd", nn.CrossEntropyLoss(), CLASSES))
+
+
+def test_exchanged_layers_do_what_torch_s_do_where_they_run_alone() -> None:
+    torch.manual_seed(3)
+    module, plain = (nn.Sequential(nn.BatchNorm1d(4), nn.Dropout2d(0.5)).double() for _ in range(2))
+    distfit.TorchModel(module, comm=Communicator.alone())
+    x = torch.from_numpy(X).unsqueeze(2).repeat(1, 1, 3)
+    np.testing.assert_allclose(module[0](x).detach(), plain[0](x).detach())
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(module.state_dict()[name], tensor)
+    dropped = module[1](torch.ones(50, 4, 3, 2, dtype=torch.float64))
+    assert set(dropped.sum((2, 3)).unique().tolist()) == {0.0, 12.0}  # whole channels
