@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from distfit.callbacks.batch_count import CountsBatches, batches_between
 from distfit.callbacks.callback import Logs, Ranks
-from distfit.callbacks.monitor import Mode, MonitorCallback
+from distfit.callbacks.monitor import Mode, Monitor, MonitorCallback
 from distfit.checkpoint import Retention, Store
 
 
@@ -31,9 +32,10 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
         save_freq: ``"epoch"``, or a number of batches, counted across epochs from the start of `fit`. With
             ``steps_per_execution``, at the first call of the batch hook after so many.
         initial_value_threshold: a value that has to be beaten, too.
-        retention: where given, `filepath` is the path of a folder, without fields, to which checkpoints are saved:
-            weights and the optimizer's state, under numbers; see `distfit.checkpoint.Store`. It says which of them are
-            kept, such as ``Retention(last=2, best=3, monitor="val_loss")``. `load_weights` reads one.
+        retention: where given, `filepath` is the path of a folder, without fields, to which checkpoints are saved, of
+            this training alone: weights and the optimizer's state, under numbers; see `distfit.checkpoint.Store`. It
+            says which of them are kept, such as ``Retention(last=2, best=3, monitor="val_loss")``. `load_weights`
+            reads one.
 
     Raises:
         ValueError: for another ending, or another `save_freq`.
@@ -75,6 +77,7 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
             (".weights.safetensors", ".weights.npz")
         )
         self.retention = retention
+        self._store = Store(self.filepath)
         self._check_ending()
         self._batches_between = batches_between("save_freq", save_freq, {"epoch": 0})
         self.save_freq = save_freq
@@ -123,14 +126,31 @@ class ModelCheckpoint(CountsBatches, MonitorCallback):
         if self.save_best_only and not self._is_best(logs):
             return
         if self.retention is not None:
-            epoch, batch = done
-            checkpoint = self.model.as_checkpoint(epoch=epoch, batch=batch, logs=dict(logs))
-            path = os.fspath(Store(self.filepath).save(checkpoint, self.retention))
+            path = self._save_checkpoint(self.retention, logs, done)
         else:
             path = self._name(logs, numbers)
             (self.model.save_weights if self.save_weights_only else self.model.save)(path)
         if self.verbose:
             self.say(f"Epoch {self._epoch + 1}: saved {path}")
+
+    def _save_checkpoint(self, retention: Retention, logs: Logs, done: tuple[int, int]) -> str:
+        if retention.monitor is not None:
+            monitor = Monitor(retention.monitor, retention.mode or "auto")
+            monitor.value(
+                logs, self.model
+            )  # it warns where the metric is missing: such a one is never among the best
+            retention = replace(retention, mode=monitor.direction(self.model))
+        checkpoint = self.model.as_checkpoint(epoch=done[0], batch=done[1], logs=dict(logs))
+        return os.fspath(self._store.save(checkpoint, retention))
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        return state if self.retention is None else {**state, "newest": self._store.newest_number()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        if self.retention is not None:
+            self._store.remove_after(state["newest"])
 
     def _name(self, logs: Logs, numbers: dict[str, int]) -> str:
         try:

@@ -63,6 +63,15 @@ class Monitor:
             )
         return found
 
+    def direction(self, model: Any) -> Literal["min", "max"]:
+        """Return whether lower or higher is better.
+
+        Raises:
+            ValueError: as `improved`.
+        """
+        self._resolve(model)
+        return "max" if self._mode == "max" else "min"
+
     def _resolve(self, model: Any) -> None:
         """Find out what better means, at the first value: metrics are not known before."""
         if self._mode != "auto":

@@ -32,7 +32,8 @@ class Retention:
         best: how many of the best by `monitor`. Of equal ones the older is better; one without the metric, or with
             NaN, is not among them.
         monitor: the metric's name, in ``state["logs"]``.
-        mode: ``"min"`` or ``"max"``: whether the metric is better when it is lower or higher.
+        mode: ``"min"`` or ``"max"``: whether the metric is better when it is lower or higher. A `ModelCheckpoint` knows
+            it by the metric, if it is None.
         every_epochs: the first one written behind each so many epochs; None for none.
 
     Raises:
@@ -43,14 +44,14 @@ class Retention:
         >>> from distfit.checkpoint.retention import Record, kept
         >>> losses = [0.5, 0.3, 0.4, 0.6]
         >>> records = [Record(number, number, {"val_loss": loss}) for number, loss in enumerate(losses, start=1)]
-        >>> sorted(kept(records, Retention(last=1, best=2, monitor="val_loss")))
+        >>> sorted(kept(records, Retention(last=1, best=2, monitor="val_loss", mode="min")))
         [2, 3, 4]
     """
 
     last: int = 1
     best: int = 0
     monitor: str | None = None
-    mode: Literal["min", "max"] = "min"
+    mode: Literal["min", "max"] | None = None
     every_epochs: int | None = None
 
     def __post_init__(self) -> None:
@@ -64,10 +65,22 @@ class Retention:
             raise ValueError(
                 f"best={self.best} needs the name of a metric. Give monitor='val_loss', or another one"
             )
-        if self.mode not in ("min", "max"):
+        if self.mode not in ("min", "max", None):
             raise ValueError(f"mode is 'min' or 'max'. Received: {self.mode!r}")
         if self.every_epochs is not None and self.every_epochs < 1:
             raise ValueError(f"every_epochs is 1 or more, or None. Received: {self.every_epochs}")
+
+    def check(self) -> None:
+        """Raise if it is not said what is better.
+
+        Raises:
+            ValueError: naming the metric.
+        """
+        if self.best and self.mode is None:
+            raise ValueError(
+                f"is {self.monitor!r} better when it is lower, or when it is higher? Give Retention a mode='min' or"
+                " mode='max'"
+            )
 
 
 def kept(records: Sequence[Record], retention: Retention) -> set[int]:
@@ -84,11 +97,7 @@ def kept(records: Sequence[Record], retention: Retention) -> set[int]:
     by_number = sorted(records, key=lambda record: record.number)
     numbers = {record.number for record in by_number[-retention.last :]}
     if retention.best:
-        ranked = sorted(
-            (record for record in by_number if not math.isnan(_value(record, retention))),
-            key=lambda record: _value(record, retention),
-        )
-        numbers |= {record.number for record in ranked[: retention.best]}
+        numbers |= {record.number for record in ranked(by_number, retention)[: retention.best]}
     if retention.every_epochs is not None:
         first: dict[int, int] = {}
         for record in by_number:
@@ -98,7 +107,18 @@ def kept(records: Sequence[Record], retention: Retention) -> set[int]:
     return numbers
 
 
-def _value(record: Record, retention: Retention) -> float:
-    """Return what is lower for a better checkpoint, or NaN."""
-    value = float(record.logs.get(retention.monitor or "", math.nan))
-    return value if retention.mode == "min" else -value
+def ranked(records: Sequence[Record], retention: Retention) -> list[Record]:
+    """Return those that have the metric, the best first; of equal ones the older.
+
+    Raises:
+        ValueError: if the retention does not say what is better.
+
+    Ranks: local.
+    """
+    retention.check()
+    sign = 1 if retention.mode == "min" else -1
+    values = {
+        record.number: sign * float(record.logs.get(retention.monitor or "", math.nan)) for record in records
+    }
+    known = [record for record in records if not math.isnan(values[record.number])]
+    return sorted(known, key=lambda record: (values[record.number], record.number))

@@ -7,13 +7,14 @@ import re
 import warnings
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Literal
 
 from distfit.checkpoint import files, unfinished
 from distfit.checkpoint.checkpoint import Checkpoint
 from distfit.checkpoint.damage import DamagedCheckpoint
 from distfit.checkpoint.folder import fill, glance, load
 from distfit.checkpoint.hidden import remove_leftovers
-from distfit.checkpoint.retention import Record, Retention, kept
+from distfit.checkpoint.retention import Record, Retention, kept, ranked
 
 _NAME = re.compile(r"checkpoint-(?P<number>\d{6,})")
 
@@ -58,9 +59,12 @@ class Store:
             The checkpoint's path.
 
         Raises:
+            ValueError: if the retention does not say what is better.
             OSError: and whatever `write_checkpoint` raises. The checkpoints before it are there then.
         """
-        return self.commit(self.begin(), checkpoint, retention)
+        kept_ones = retention or Retention()
+        kept_ones.check()  # before anything is written
+        return self.commit(self.begin(), checkpoint, kept_ones)
 
     def begin(self) -> Path:
         """Make the hidden folder of the next checkpoint, into which ranks write their parts; see `write_part`.
@@ -72,8 +76,7 @@ class Store:
             OSError: if it cannot be made.
         """
         self.tidy()
-        newest = max(map(_number, self._named()), default=0)
-        return unfinished.begin(self.folder / f"checkpoint-{newest + 1:06d}")
+        return unfinished.begin(self.folder / f"checkpoint-{self.newest_number() + 1:06d}")
 
     def commit(self, folder: Path, checkpoint: Checkpoint, retention: Retention | None = None) -> Path:
         """Write what one rank holds whole, give the checkpoint its name, and remove those that are no longer kept.
@@ -125,6 +128,30 @@ class Store:
                 self._damaged.add(path)
                 warnings.warn(f"{error}. The one before it is used", stacklevel=2)
         return None
+
+    def best(self, monitor: str, mode: Literal["min", "max"]) -> Path | None:
+        """Return the checkpoint whose logs have the best value of a metric, the older one of equals; None without any.
+
+        Args:
+            monitor: the metric's name, in ``state["logs"]``.
+            mode: whether it is better when it is lower or higher.
+        """
+        by_number = {_number(path): path for path in self._whole()}
+        records = [self._record(path) for path in by_number.values()]
+        first = ranked(records, Retention(best=1, monitor=monitor, mode=mode))[:1]
+        return by_number[first[0].number] if first else None
+
+    def remove_after(self, number: int) -> None:
+        """Remove the checkpoints with a higher number: a training that goes on from before them writes them again.
+
+        Raises:
+            OSError: if that fails.
+        """
+        unfinished.remove([path for path in self.paths() if _number(path) > number])
+
+    def newest_number(self) -> int:
+        """Return the number of the newest checkpoint that has its name; 0 without any."""
+        return max(map(_number, self._named()), default=0)
 
     def tidy(self) -> None:
         """Remove what was left where a write or a removal was cut off, unless its process may still be at work.

@@ -43,9 +43,6 @@ def examine(comm: Communicator, folder: Path | None = None) -> Diagnosis:
         comm: the ranks.
         folder: for checkpoints, which all of them should see; None for no look.
 
-    Raises:
-        OSError: on all ranks, if root cannot write to the folder.
-
     Ranks: every rank together; some hundred megabytes in all.
 
     Example:

@@ -81,6 +81,12 @@ def _versions(ranks: Sequence[Facts]) -> Iterator[Finding]:
 
 
 def _folder(ranks: Sequence[Facts], measures: Measures) -> Iterator[Finding]:
+    if measures.unwritable:
+        yield Finding(
+            "wrong",
+            f"nothing can be written to {measures.folder} on {ranks[0].host}: {measures.unwritable}",
+            "Make the folder, or name another one, on a file system that all machines mount",
+        )
     if measures.blind:
         hosts = dict.fromkeys(ranks[rank].host for rank in measures.blind)
         yield Finding(

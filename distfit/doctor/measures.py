@@ -31,6 +31,7 @@ class Measures:
         links: bytes a second from root to a rank of each other machine, by its name.
         clocks: seconds by which each rank's clock is ahead of root's.
         folder: where a shared folder was looked for; None if nowhere.
+        unwritable: why root could not write there; empty if it could.
         blind: the ranks that do not see there what root wrote.
     """
 
@@ -38,6 +39,7 @@ class Measures:
     links: dict[str, float]
     clocks: list[float]
     folder: str | None
+    unwritable: str
     blind: list[int]
 
 
@@ -49,19 +51,12 @@ def measure(comm: Communicator, hosts: list[str], folder: Path | None) -> Measur
         hosts: of the ranks.
         folder: that all of them should see; None for no look.
 
-    Raises:
-        OSError: on all ranks, if root cannot write to the folder.
-
     Ranks: every rank; some hundred megabytes in all.
     """
     all_reduce = {size: _all_reduce(comm, size) for size in SIZES}
-    return Measures(
-        all_reduce,
-        _links(comm, hosts),
-        _clocks(comm),
-        None if folder is None else str(folder),
-        [] if folder is None else _blind(comm, folder),
-    )
+    unwritable, blind = ("", []) if folder is None else _look_for(comm, folder)
+    name = None if folder is None else str(folder)
+    return Measures(all_reduce, _links(comm, hosts), _clocks(comm), name, unwritable, blind)
 
 
 def _all_reduce(comm: Communicator, size: int) -> float:
@@ -106,19 +101,23 @@ def _clocks(comm: Communicator) -> list[float]:
     return [min(column, key=abs) for column in zip(*ahead, strict=True)]
 
 
-def _blind(comm: Communicator, folder: Path) -> list[int]:
-    """Return the ranks that do not read in a folder what root wrote there."""
+def _look_for(comm: Communicator, folder: Path) -> tuple[str, list[int]]:
+    """Return why root cannot write to a folder, and which ranks do not read there what it wrote."""
     path = folder / f".distfit-doctor-{comm.broadcast_object(secrets.token_hex(4))}"
     word = comm.broadcast_object(secrets.token_hex(16))
-    with comm.operation("the look at a shared folder"):
-        comm.on_root(lambda: path.write_text(word, encoding="ascii"))
-    seen = False
+    problem, seen = "", False
+    if comm.is_root:
+        try:
+            path.write_text(word, encoding="ascii")
+        except OSError as error:
+            problem = str(error)
+    problem = comm.broadcast_object(problem)
     with contextlib.suppress(OSError):  # that is the finding
         seen = path.read_text(encoding="ascii") == word
-    ranks = [rank for rank, sees in enumerate(comm.all_gather_object(seen)) if not sees]
-    with comm.operation("the end of the look at a shared folder"):
-        comm.on_root(path.unlink)
-    return ranks
+    blind = [rank for rank, sees in enumerate(comm.all_gather_object(seen)) if not sees]
+    if comm.is_root:
+        path.unlink(missing_ok=True)
+    return problem, [] if problem else blind
 
 
 def _fastest(comm: Communicator, transfer: Callable[[], object], turns: int) -> float:

@@ -61,7 +61,7 @@ def _speeds(diagnosis: Diagnosis) -> list[str]:
         f"{diagnosis.ranks[0].host} to {host}: {_bytes(speed)}/s ({speed * 8 / 1e9:.3g} Gbit/s)"
         for host, speed in measures.links.items()
     ]
-    if measures.folder and not measures.blind:
+    if measures.folder and not measures.unwritable and not measures.blind:
         lines.append(f"all ranks see {measures.folder}")
     return lines
 

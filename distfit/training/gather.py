@@ -78,6 +78,10 @@ class WrittenRows(Rows):
                     f"out has the shape {self._out.shape}, but row {places[-1]} of the predictions has the shape"
                     f" {outputs[0].shape[1:]}: make it (rows, *output_shape)"
                 )
+            if not np.can_cast(outputs[0].dtype, self._out.dtype, "same_kind"):
+                raise ValueError(
+                    f"out is of {self._out.dtype}, which cannot hold predictions of {outputs[0].dtype}"
+                )
             self._out[places] = outputs[0]
 
     def together(self, comm: Communicator, gather: str, out: Any) -> Any:  # noqa: ARG002

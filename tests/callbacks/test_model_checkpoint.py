@@ -10,8 +10,8 @@ from support.scripted import ScriptedModel, losses, play
 from support.small import line, regression
 
 from distfit import load_model
-from distfit.callbacks import Callback, ModelCheckpoint
-from distfit.checkpoint import Retention, Store
+from distfit.callbacks import BackupAndRestore, Callback, ModelCheckpoint
+from distfit.checkpoint import Retention, Store, load
 from distfit.comm import Communicator
 
 
@@ -245,3 +245,43 @@ def test_a_checkpoint_is_no_model(tmp_path: Path) -> None:
     model.fit(*line(), verbose=0, callbacks=[ModelCheckpoint(tmp_path / "kept", retention=Retention())])
     with pytest.raises(ValueError, match="holds no model: load_weights reads a file of weights alone"):
         load_model(tmp_path / "kept" / "checkpoint-000001", comm=Communicator.alone())
+
+
+def test_the_best_of_a_metric_that_rises_are_kept(tmp_path: Path) -> None:
+    """Which of them it is, the metric says, as with monitor=."""
+
+    class Scripted(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs["val_binary_accuracy"] = [0.5, 0.9, 0.7, 0.8, 0.6][epoch]
+
+    model = regression(Communicator.alone(), metrics=["binary_accuracy"])
+    saving = ModelCheckpoint(tmp_path, retention=Retention(best=2, monitor="val_binary_accuracy"))
+    model.fit(*line(), epochs=5, verbose=0, callbacks=[Scripted(), saving])
+    assert [path.name for path in Store(tmp_path).paths()] == [f"checkpoint-00000{n}" for n in (5, 4, 2)]
+
+
+def test_a_metric_that_is_missing_is_no_best_and_there_is_a_warning(tmp_path: Path) -> None:
+    model = regression(Communicator.alone())
+    saving = ModelCheckpoint(tmp_path, retention=Retention(best=2, monitor="val_loss"))
+    with pytest.warns(UserWarning, match="'val_loss' is not among the logs"):
+        model.fit(*line(), epochs=2, verbose=0, callbacks=[saving])
+
+
+def test_what_is_trained_again_is_saved_once(tmp_path: Path) -> None:
+    """A job that is killed behind a save, but before the next backup."""
+
+    class PowerCut(Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 3:
+                raise OSError("power cut")
+
+    def train(*more: Callback) -> list[int]:
+        saving = ModelCheckpoint(tmp_path / "kept", retention=Retention(last=3))
+        backup = BackupAndRestore(tmp_path / "backup", save_freq=2, background=False)
+        model = regression(Communicator.alone())
+        model.fit(*line(), epochs=4, verbose=0, callbacks=[saving, backup, *more])
+        return [load(path).state["epoch"] for path in Store(tmp_path / "kept").paths()]
+
+    with pytest.raises(OSError, match="power cut"):
+        train(PowerCut())
+    assert train() == [4, 3, 2]

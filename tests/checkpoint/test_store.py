@@ -1,5 +1,6 @@
 """The series of a training's checkpoints."""
 
+import math
 import os
 import shutil
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_the_newest_alone_is_kept_unless_more_are_asked_for(store: Store) -> Non
 
 
 def test_the_best_and_every_other_epoch_are_kept(tmp_path: Path) -> None:
-    retention = Retention(last=1, best=1, monitor="val_loss", every_epochs=2)
+    retention = Retention(last=1, best=1, monitor="val_loss", mode="min", every_epochs=2)
     for number, loss in enumerate([0.5, 0.4, 0.1, 0.6, 0.7], start=1):
         Store(tmp_path).save(
             epoch(number, val_loss=loss), retention
@@ -93,7 +94,7 @@ def test_a_damaged_one_takes_no_place_of_those_that_are_kept(store: Store) -> No
 
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_after_all_were_removed_what_was_known_of_them_is_forgotten(store: Store, by_hand: bool) -> None:
-    retention = Retention(best=1, monitor="loss")
+    retention = Retention(best=1, monitor="loss", mode="min")
     damage(store.save(epoch(1, loss=0.1), retention))
     with pytest.warns(UserWarning, match="000001 is damaged"):
         store.newest()
@@ -125,12 +126,12 @@ def test_one_of_a_later_format_is_not_passed_over(store: Store, monkeypatch: pyt
 
 def test_damaged_ones_are_no_hindrance_to_saving(store: Store) -> None:
     damage(store.save(epoch(1)))
-    store.save(epoch(2), Retention(last=2, best=1, monitor="loss"))
+    store.save(epoch(2), Retention(last=2, best=1, monitor="loss", mode="min"))
     assert names(store) == ["000002", "000001"]
 
 
 def test_what_is_no_number_is_never_the_best(store: Store) -> None:
-    retention = Retention(best=1, monitor="loss")
+    retention = Retention(best=1, monitor="loss", mode="min")
     store.save(epoch(1, loss=0.5), retention)
     store.save(Checkpoint(state={"logs": {"loss": "low"}}), retention)
     store.save(Checkpoint(state={"logs": None}), retention)
@@ -149,3 +150,27 @@ def test_an_older_one_can_be_read(store: Store) -> None:
     for number in (1, 2):
         store.save(epoch(number), Retention(last=2))
     assert load(store.paths()[1]).state["epoch"] == 1
+
+
+def test_the_best_of_them(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for accuracy in (0.5, 0.9, math.nan, 0.9, 0.7):
+        store.save(Checkpoint(state={"logs": {"accuracy": accuracy}}), Retention(last=9))
+    assert store.best("accuracy", "max") == tmp_path / "checkpoint-000002"
+    assert store.best("accuracy", "min") == tmp_path / "checkpoint-000001"
+    assert store.best("loss", "min") is None
+
+
+def test_what_is_better_has_to_be_said_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is 'accuracy' better when it is lower, or when it is higher"):
+        Store(tmp_path / "kept").save(Checkpoint(), Retention(best=1, monitor="accuracy"))
+    assert not (tmp_path / "kept").exists()
+
+
+def test_those_behind_a_number_are_removed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for _ in range(4):
+        store.save(Checkpoint(), Retention(last=9))
+    assert store.newest_number() == 4
+    store.remove_after(2)
+    assert [path.name for path in store.paths()] == ["checkpoint-000002", "checkpoint-000001"]

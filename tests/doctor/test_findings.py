@@ -35,6 +35,7 @@ MEASURES = Measures(
     links={"n2": 5e9},
     clocks=[0.0, 0.0, 0.001, 0.001],
     folder="/shared",
+    unwritable="",
     blind=[],
 )
 
@@ -55,6 +56,8 @@ def on_second(**changes: Any) -> list[Facts]:
         (on_second(mpi="Open MPI 5.0.8"), {}, "wrong", "the MPI library is not the same", "one environment"),
         (on_second(blas="mkl 2024"), {}, "wrong", "BLAS is not the same", "one environment"),
         (RANKS, {"blind": [2, 3]}, "wrong", "/shared on n2 is not the folder that it is on n1", "file system that all"),
+        (RANKS, {"unwritable": "[Errno 28] No space left"}, "wrong",
+         r"nothing can be written to /shared on n1: \[Errno 28\] No space left", "Make the folder"),
         (on_second(blas_threads=3), {}, "slow", "n2 has 6 BLAS threads of 2 ranks on 4 cores", "OMP_NUM_THREADS=2"),
         (on_second(cores=[0]), {}, "slow", "n2 has 2 ranks on 1 of its 4 cores", "-bind-to none"),
         (on_second(cores=[0], cores_of_host=1), {}, "slow", "n2 has 2 ranks on 1 of its 1 cores", "fewer ranks"),

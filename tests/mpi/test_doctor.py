@@ -34,9 +34,7 @@ def test_a_folder_that_is_another_one_elsewhere(comm: Communicator, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_root_cannot_write_to_is_an_error_on_all_ranks(
-    comm: Communicator, tmp_path: Path
-) -> None:
-    with pytest.raises(OSError, match="missing"):
-        examine(comm, tmp_path / "missing")
-    comm.barrier()
+def test_a_folder_that_root_cannot_write_to_is_a_finding(comm: Communicator, tmp_path: Path) -> None:
+    diagnosis = examine(comm, tmp_path / "missing")
+    [found] = [one for one in diagnosis.findings if one.severity == "wrong"]
+    assert "No such file or directory" in found.text

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from support.equivalence import floatx
 from support.small import line, regression
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distfit import RemoteError, Sequential, layers, metrics, optimizers, utils
+from distfit import RemoteError, Sequential, data, layers, metrics, optimizers, utils
 from distfit.callbacks import (
     BackupAndRestore,
     Callback,
@@ -326,3 +327,81 @@ def test_a_damaged_checkpoint_is_passed_over_on_all_ranks(
         [True] if comm.is_root else []
     )
     assert again.history.history == through.history.history
+
+
+def test_streams_of_unequal_lengths_go_on_within_an_epoch(comm: Communicator, folder: Path) -> None:
+    """Rank r brings 2 (r + 1) batches an epoch, so that some ranks have none left at the end of it."""
+
+    class Batches:
+        def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            return ((X[k : k + 2], Y[k : k + 2]) for k in range(2 * (comm.rank + 1)))
+
+    def train(*callbacks: Callback) -> Sequential:
+        model = net(comm)
+        model.fit(data.LocalPart(Batches()), epochs=3, verbose=0, callbacks=list(callbacks))
+        return model
+
+    through = train()
+    last = 2 * comm.size - 1
+    with pytest.raises(PowerCut):
+        train(BackupAndRestore("out", 1, background=False), Interrupt(comm.size - 1, 1, last))
+    again = train(BackupAndRestore("out"))
+    assert again.history.history == through.history.history
+    for weight, other in zip(again.get_weights(), through.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_what_callbacks_changed_of_the_optimizer_and_skipped_updates_come_back_on_all_ranks(
+    comm: Communicator, folder: Path
+) -> None:
+    x = X.copy()
+    x[1] = np.nan
+
+    class Change(Callback):
+        ranks = "root"
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                self.model.optimizer.global_clipnorm = 0.25
+
+    def train(*callbacks: Callback) -> Sequential:
+        model = regression(comm, optimizer=optimizers.SGD(0.05), on_nan="skip")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that updates are skipped
+            model.fit(x, Y, batch_size=4, epochs=4, verbose=0, callbacks=[*callbacks, Change()])
+        return model
+
+    through = train()
+    with pytest.raises(PowerCut):
+        train(BackupAndRestore("out", 1, background=False), Interrupt(0, 2, 1))
+    again = train(BackupAndRestore("out"))
+    known = (again.optimizer.global_clipnorm, again.numerics.skipped)
+    assert comm.all_gather_object(known) == [(0.25, through.numerics.skipped)] * comm.size
+    assert through.numerics.skipped == 4
+    for weight, other in zip(again.get_weights(), through.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_a_validation_that_a_signal_to_one_rank_breaks_off(comm: Communicator, folder: Path) -> None:
+    class Signal(Callback):
+        def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if sends and comm.rank == comm.size - 1 and (self.model.progress.step, batch) == (6, 1):
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+    def train(*callbacks: Callback) -> Sequential:
+        model = net(comm)
+        model.fit(X, Y, epochs=4, callbacks=[*callbacks, Signal()], **{**OPTIONS, "validation_batch_size": 2})
+        return model
+
+    sends = False
+    through = train()
+    sends = True
+    first = train(BackupAndRestore("out"))
+    assert first.interrupted
+    assert first.history.epoch == [0, 1]
+    assert len(first.history.history["val_loss"]) == 1  # that of the second epoch was broken off
+    sends = False
+    again = train(BackupAndRestore("out"))
+    assert again.history.history == through.history.history
+    for weight, other in zip(again.get_weights(), through.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
