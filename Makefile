@@ -6,10 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAGE := $(PYTHON) tools/budget.py run
 
-SCRIPTS := .ci/run launch/local.sh launch/hosts.sh launch/slurm.sbatch docker/launch.sh docker/with-keys.sh
+SCRIPTS := .ci/run $(wildcard launch/*.sh) launch/slurm.sbatch docker/launch.sh docker/with-keys.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train test check lint test-serial test-faults test-engines test-docker faults bench clean demo-environment \
+.PHONY: help demo train test check lint test-serial test-faults test-engines test-launch test-docker faults bench clean demo-environment \
 	test-environment engines-environment openmpi-environment
 
 help: ## say what can be made
@@ -56,6 +56,9 @@ test-engines: engines-environment ## run what needs other libraries: their callb
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 2 tests/third_party
 	@$(STAGE) "engines" $(BIN)/python -m pytest tests/engines/test_torch*.py distfit/engines/torch*.py
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 4 tests/engines/test_contract.py tests/engines/test_torch*.py
+
+test-launch: test-environment openmpi-environment ## run jobs across three hosts, in namespaces of this machine, with both MPIs
+	@OPEN_MPI=$(VENV)-openmpi/bin/python $(STAGE) "hosts" $(BIN)/python -m pytest -p no:cacheprovider tests/launch/across_hosts.py
 
 test-docker: test-environment ## build docker/'s image with both MPIs and train in its compose cluster; write the table
 	@$(BIN)/python -m pip install --quiet -r tests/docker/requirements.txt

@@ -34,24 +34,29 @@ class Steps(callbacks.Callback):
         self.model.comm.print(f"step {self.step}")
 
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--pause", type=float, default=0.0)
-parser.add_argument("--kill", type=int)
-options = parser.parse_args()
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--kill", type=int)
+    options = parser.parse_args()
 
-utils.set_random_seed(1)
-generator = np.random.default_rng(7)
-x = generator.normal(size=(61, 8))
-y = x @ generator.normal(size=(8, 1))
-model = Sequential(
-    [layers.Dense(16, activation="relu", input_shape=(8,)), layers.Dropout(0.2), layers.Dense(1)]
-)
-model.compile(optimizer="adam", loss="mse")
-backup = callbacks.BackupAndRestore("backup", save_freq=5)
-model.fit(
-    x, y, batch_size=16, epochs=10, verbose=0, callbacks=[backup, Steps(options.pause, options.kill)]
-)  # 4 steps an epoch, and the last of them has 13 rows
-loss = model.evaluate(x, y, verbose=0)
-weights = np.concatenate([weight.ravel() for weight in model.get_weights()])
-found = {"size": model.comm.size, "loss": loss, "weights": weights.tolist()}
-model.comm.print(f"result {json.dumps(found)}")
+    utils.set_random_seed(1)
+    generator = np.random.default_rng(7)
+    x = generator.normal(size=(61, 8))
+    y = x @ generator.normal(size=(8, 1))
+    model = Sequential(
+        [layers.Dense(16, activation="relu", input_shape=(8,)), layers.Dropout(0.2), layers.Dense(1)]
+    )
+    model.compile(optimizer="adam", loss="mse")
+    backup = callbacks.BackupAndRestore("backup", save_freq=5)
+    model.fit(
+        x, y, batch_size=16, epochs=10, verbose=0, callbacks=[backup, Steps(options.pause, options.kill)]
+    )  # 4 steps an epoch, and the last of them has 13 rows
+    loss = model.evaluate(x, y, verbose=0)
+    weights = np.concatenate([weight.ravel() for weight in model.get_weights()])
+    found = {"size": model.comm.size, "loss": loss, "weights": weights.tolist()}
+    model.comm.print(f"result {json.dumps(found)}")
+
+
+if __name__ == "__main__":
+    main()
