@@ -5,6 +5,7 @@ import platform
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from distfit.errors import LaunchError
 
@@ -67,10 +68,11 @@ class Allocation:
         return sum(number for host, number in placed.items() if is_here(host))
 
 
+@cache
 def is_here(host: str) -> bool:
     """Say whether a name is this machine's.
 
-    Ranks: local. It may ask a name server.
+    Ranks: local. It may ask a name server, once for each name.
 
     Example:
         >>> is_here("localhost"), is_here("203.0.113.7")

@@ -12,6 +12,7 @@ from typing import Any
 _SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "ConnectionAttempts=1")
 _RUN = "import json, sys; source, asked = json.load(sys.stdin); names = {}; exec(source, names); names['main'](asked)"
 _PATIENCE_S = 12.0
+_AT_ONCE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def on_each(
             read by everybody on the host.
         patience_s: seconds until a host is given up.
 
-    Ranks: local; the supervisor's. It takes no longer than `patience_s`, and what was started here is gone then.
+    Ranks: local; the supervisor's. It takes no longer than `patience_s`, for each 128 hosts that do not answer, and what
+    was started here is gone then.
     """
     text = json.dumps([source, asked])
 
@@ -73,5 +75,5 @@ def on_each(
     names = list(hosts)
     if not names:
         return {}
-    with ThreadPoolExecutor(len(names)) as pool:
+    with ThreadPoolExecutor(min(len(names), _AT_ONCE)) as pool:
         return dict(zip(names, pool.map(on, names), strict=True))
