@@ -55,7 +55,7 @@ def on_each(
             read by everybody on the host.
         patience_s: seconds until a host is given up.
 
-    Ranks: local; the supervisor's. It takes no longer than `patience_s`, for each 128 hosts that do not answer, and what
+    Ranks: local; the supervisor's. It takes no longer than `patience_s` for each 128 silent hosts, and what
     was started here is gone then.
     """
     text = json.dumps([source, asked])

@@ -5,9 +5,11 @@ know: so no rank waits without rest. OPEN_MPI names a Python that has distfit an
 Open MPI's part is skipped.
 """
 
+import contextlib
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,6 +177,39 @@ def test_a_cut_link_ends_the_job_with_the_hosts_name(cluster: Cluster, tmp_path:
         assert re.search(told, after), f"{make}: {before[make]}{after}"
         assert "gives up after 3 s (DISTFIT_TIMEOUT)" in after
         assert "node3 can no longer be reached" in after
+
+
+def test_nothing_outlives_the_supervisor_on_any_host(cluster: Cluster, python: str, tmp_path: Path) -> None:
+    program = tmp_path / "train.py"
+    program.write_text((HERE / "train.py").read_text())
+    process = start(cluster, tmp_path, python, "--hosts", "node1:1,node2:1", str(program), "--pause", "0.5")
+    until(process, "step 2\n")
+    # This machine sees the processes of all hosts. A rank's command has the program's own path.
+    ranks = [os.pidfd_open(number) for number in processes(f"mpi4py\0{program}\0")]
+    assert len(ranks) == 2
+    cluster.kill_command(process)
+    finish(process, LIMIT_S)
+    waiting = select.poll()
+    for rank in ranks:
+        waiting.register(rank, select.POLLIN)
+    left = set(ranks)
+    while left and (ended := waiting.poll(LIMIT_S * 1000)):
+        for rank, _ in ended:
+            waiting.unregister(rank)
+            left.discard(rank)
+    for rank in ranks:
+        os.close(rank)
+    assert not left
+
+
+def processes(words: str) -> list[int]:
+    """Return the processes in whose command some words are, each ended by a zero byte."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if words.encode() in command.read_bytes():
+                found.append(int(command.parent.name))
+    return found
 
 
 def test_hosts_that_cannot_be_used_are_all_named_before_anything_starts(

@@ -217,6 +217,11 @@ class Cluster:
             start_new_session=True,
         )
 
+    def kill_command(self, process: subprocess.Popen[str]) -> None:
+        """Kill a command that was started on a host: it is the child of what took it there."""
+        for child in _children(process.pid):
+            os.kill(child, signal.SIGKILL)
+
     def _enter(self, number: int) -> list[str]:
         # The host's first process is the child of `unshare`, which `ip` has become.
         inside = _children(self._hosts[number].pid)[0]
