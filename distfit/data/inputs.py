@@ -157,4 +157,6 @@ def split_validation(
     own_split = min(max(split - offset, 0), rows)
     # As in Keras, class weights are for training: validation counts each row once.
     held_out = replace(inputs.source.window(own_split, rows), class_weight=None)
-    return replace(inputs, source=inputs.source.window(0, own_split)), Inputs(held_out, None, inputs.local)
+    return replace(inputs, source=inputs.source.window(0, own_split)), Inputs(
+        held_out, None, inputs.local, batch_size=inputs.batch_size
+    )

@@ -228,11 +228,11 @@ class Weights:
     @contextmanager
     def own_writes(self) -> Iterator[None]:
         """Write, in a block, what every rank writes alike, and what is therefore no change by the user."""
-        before = self._count()
+        version = self.version
         try:
             yield
         finally:
-            self._own_writes += self._count() - before
+            self._own_writes = self._count() - version
 
     def _count(self) -> int:
         return sum(tensor._version for tensor in self._places)

@@ -286,6 +286,36 @@ def test_buffers_of_torch_s_own_layers_are_equal_on_all_ranks(comm: Communicator
     assert here[6] == 6  # num_batches_tracked, an integer
 
 
+class Centred(nn.Module):
+    """Subtracts what it has seen on average, in a buffer that it exchanges for another tensor in each pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+            self.passes += 1
+        return x - self.mean
+
+
+def test_a_rank_without_rows_gets_the_buffers_of_the_others(comm: Communicator) -> None:
+    module = nn.Sequential(Centred(), nn.Linear(4, 3)).double()
+    model = distfit.TorchModel(module, comm=comm)
+    model.compile("sgd", nn.CrossEntropyLoss())
+    model.fit(X[:65], CLASSES[:65], batch_size=BATCH, shuffle=False, verbose=0)  # the third batch is one row
+    mean = np.zeros(4)
+    for rows in (slice(0, 32), slice(32, 64), slice(64, 65)):
+        mean = 0.9 * mean + 0.1 * X[rows].mean(0)
+    np.testing.assert_allclose(module[0].mean.numpy(), mean, rtol=1e-10)
+    assert int(module[0].passes) == 3
+    assert not model.shared_state.stale  # which would be a write of the user's, and a message to share it
+    for weight, of_root in zip(model.get_weights(), comm.broadcast_object(model.get_weights()), strict=True):
+        np.testing.assert_array_equal(weight, of_root)
+
+
 def test_a_user_s_own_loss_sees_tensors(comm: Communicator) -> None:
     from distfit.engines.torch import TorchEngine, loss_value
 
