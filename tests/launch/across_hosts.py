@@ -232,31 +232,49 @@ def test_hosts_that_cannot_be_used_are_all_named_before_anything_starts(
 
 def test_another_python_on_one_host_is_named(cluster: Cluster, tmp_path: Path) -> None:
     """Its path leads nowhere there, as where machines have been set up by hand."""
-    (tmp_path / "venv").symlink_to(sys.prefix)
-    home = tmp_path / "venv" / "bin" / "python"
-    cluster.hide(3, tmp_path)
+    folder, empty = tmp_path / "here", tmp_path / "there"
+    folder.mkdir()
+    empty.mkdir()
+    (folder / "venv").symlink_to(sys.prefix)
+    home = folder / "venv" / "bin" / "python"
+    cluster.replace(3, folder, empty)
     try:
         process = start(cluster, tmp_path, str(home), "--hosts", "node1:1,node3:1", str(HERE / "train.py"))
         status, output = finish(process, 15.0)
     finally:
-        cluster.show(3, tmp_path)
+        cluster.restore(3, folder)
     assert status == 2
     assert f"distfit: node3 has no Python at {home}. Each host needs the same environment" in output
 
 
-@pytest.mark.parametrize("rate", ["1gbit"])
-def test_doctor_measures_the_links(cluster: Cluster, tmp_path: Path, rate: str) -> None:
-    cluster.limit(rate)
+def test_doctor_finds_what_is_slow_and_what_differs(cluster: Cluster, tmp_path: Path) -> None:
+    """Links of 1 Gbit/s, another NumPy on one host, and more BLAS threads than cores."""
+    version = Path(np.__file__).with_name("version.py")
+    other = tmp_path / "version.py"
+    other.write_text(version.read_text().replace(np.__version__, "1.99.0"))
+    arguments = ["--hosts", "node1:2,node2:1,node3:1", "--", "-m", "distfit", "doctor", "--json"]
+    cores = len(os.sched_getaffinity(0))
+    cluster.limit("1gbit")
+    cluster.replace(3, version, other)
     try:
-        arguments = ["--hosts", "node1:1,node2:1,node3:1", "--", "-m", "distfit", "doctor", "--json"]
-        process = start(cluster, tmp_path, sys.executable, *arguments, "--folder", str(tmp_path))
+        process = start(
+            cluster, tmp_path, sys.executable, *arguments, "--folder", str(tmp_path),
+            OMP_NUM_THREADS=str(cores), PYTHONDONTWRITEBYTECODE="1",
+        )  # fmt: skip
         status, output = finish(process, LIMIT_S)
     finally:
+        cluster.restore(3, version)
         cluster.unlimit()
     assert status == 1, output
     diagnosis, _ = json.JSONDecoder().raw_decode(output[output.index("{") :])
-    assert [one["host"] for one in diagnosis["ranks"]] == ["node1", "node2", "node3"]
+    assert [one["host"] for one in diagnosis["ranks"]] == ["node1", "node1", "node2", "node3"]
     assert diagnosis["measures"]["blind"] == []
     for host in ("node2", "node3"):
         assert diagnosis["measures"]["links"][host] == pytest.approx(1e9 / 8, rel=0.2)  # bytes a second
-    assert any("the network is the bottleneck: node2" in one["text"] for one in diagnosis["findings"])
+    found = "\n".join(f"{one['severity']}: {one['text']}" for one in diagnosis["findings"])
+    for words in (
+        f"wrong: numpy is not the same on all machines: {np.__version__} on node1, node2; 1.99.0 on node3",
+        "slow: the network is the bottleneck: node2",
+        f"slow: node1 has {2 * cores} BLAS threads of 2 ranks on {cores} cores",
+    ):
+        assert words in found

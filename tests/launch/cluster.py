@@ -184,13 +184,13 @@ class Cluster:
         """Put it in again."""
         _do("ip", "-n", self._switch, "link", "set", f"p{number}", "up")
 
-    def hide(self, number: int, folder: Path) -> None:
-        """Have a host see an empty folder in the place of one that it shares with the others."""
-        _do(*self._enter(number), "mount", "-t", "tmpfs", "none", str(folder))
+    def replace(self, number: int, path: Path, by: Path) -> None:
+        """Have a host see another file or folder in the place of one that it shares with the others."""
+        _do(*self._enter(number), "mount", "--bind", str(by), str(path))
 
-    def show(self, number: int, folder: Path) -> None:
+    def restore(self, number: int, path: Path) -> None:
         """Have it see the shared one again."""
-        _do(*self._enter(number), "umount", str(folder))
+        _do(*self._enter(number), "umount", str(path))
 
     def limit(self, rate: str) -> None:
         """Have all links of one rate, as in "1gbit"."""

@@ -129,6 +129,20 @@ def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     assert "name the program, as in: python -m distfit run -n 4 train.py" in refused("-n", "2")
 
 
+def test_hosts_that_make_no_job_are_refused_before_anything_is_looked_for(tmp_path: Path) -> None:
+    program, hosts = tmp_path / "train.py", tmp_path / "hosts"
+    program.touch()
+    hosts.write_text("node1:2\nnode2 2\n")
+    named = f"distfit: {hosts}, line 2: a line is `name`, `name:4` or `name slots=4`. Received: 'node2 2'\n"
+    assert refused("--hostfile", str(hosts), str(program)) == named
+    assert "places for 2 ranks, by --hosts. Received: -n 3" in refused(
+        "--hosts", "a:2", "-n", "3", str(program)
+    )
+    assert "not allowed with argument" in refused("--hosts", "a", "--hostfile", str(hosts), str(program))
+    assert "--ranks-per-node is 1 or more. Received: 0" in refused("--ranks-per-node", "0", str(program))
+    assert "--env NOWHERE has no value" in refused("--env", "NOWHERE", "--dry-run", str(program))
+
+
 @pytest.mark.parametrize(
     "numbers",
     [
