@@ -110,7 +110,7 @@ def find(plan: Plan, environment: Mapping[str, str]) -> Launcher:
             " mpiexec or srun"
         )
     paths = [plan.mpiexec] if plan.mpiexec else _candidates()
-    runners = of_make([recognise(path, _version(path)) for path in paths], plan.mpi)
+    runners = of_make(_recognised(paths), plan.mpi)
     library = _library()
     return Launcher(choose(runners, library), library)
 
@@ -136,6 +136,20 @@ def of_make(runners: Sequence[Runner], make: Make) -> list[Runner]:
             " with --mpiexec"
         )
     return right
+
+
+def _recognised(paths: Sequence[str]) -> list[Runner]:
+    """Return the runners of some paths. One that is broken, or unknown, matters only if there is no other."""
+    runners: list[Runner] = []
+    problems: list[LaunchError] = []
+    for path in paths:
+        try:
+            runners.append(recognise(path, _version(path)))
+        except LaunchError as error:
+            problems.append(error)
+    if problems and not runners:
+        raise problems[0]
+    return runners
 
 
 def _candidates() -> list[str]:

@@ -98,6 +98,18 @@ def test_a_rank_is_no_supervisor() -> None:
         find(PLAN, {"PMI_RANK": "0"})
 
 
+def test_a_broken_one_elsewhere_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, script in (("mpiexec", "exit 127"), ("mpiexec.openmpi", "echo BusyBox")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Path(find(PLAN, {}).runner.path) == Path(run_mpi.mpiexec())
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # nothing beside it
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LaunchError, match="mpiexec --version` failed"):
+        find(PLAN, {})
+
+
 def test_the_mpiexec_of_this_environment_is_found() -> None:
     runner: Runner = find(PLAN, {}).runner
     assert Path(runner.path) == Path(run_mpi.mpiexec())
