@@ -40,7 +40,7 @@ class Batching:
 
     def suited_to(self, inputs: Inputs) -> Batching:
         """Return this with what the data say themselves: a batch size where the user gave none, and the order."""
-        batch_size = self.batch_size or inputs.batch_size
+        batch_size = inputs.batch_size if self.batch_size is None else self.batch_size
         shuffle = self.shuffle if inputs.shuffle is None else self.training and inputs.shuffle
         return replace(self, batch_size=batch_size, shuffle=shuffle)
 

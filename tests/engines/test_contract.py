@@ -1,6 +1,7 @@
 """What every engine has to keep: the promises, on any number of ranks."""
 
 import functools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,22 @@ def test_training_goes_on_as_if_it_had_never_stopped(
     assert history == expected_history
     for weight, other in zip(weights, expected, strict=True):
         np.testing.assert_array_equal(weight, other)
+
+
+@ENGINE
+@pytest.mark.ranks(2, 3)
+def test_it_goes_on_at_another_number_of_ranks(comm: Communicator, engine: str, tmp_path: Path) -> None:
+    folder = comm.broadcast_object(tmp_path) / "of all ranks"
+
+    def run(group: Communicator, *extra: callbacks.Callback) -> Trained:
+        model = compiled(engine, group)
+        return fitted(model, *rows(103), batch_size=BATCH, epochs=EPOCHS, callbacks=list(extra))
+
+    with pytest.raises(OSError, match="power cut"):
+        run(comm, callbacks.BackupAndRestore(folder, save_freq=1), PowerCut())
+    comm.barrier()
+    mine = tmp_path / "of one rank"
+    shutil.copytree(folder, mine)
+    went_on = run(Communicator.alone(), callbacks.BackupAndRestore(mine))
+    comm.barrier()  # others may copy still
+    assert_same(went_on, run(Communicator.alone()), EXACT)
