@@ -166,8 +166,8 @@ class TorchEngine(Engine):
             self._run.train()
         seed_torch(step.seed, step.number, step.first_row, self._device)
         x, y, sample_weight = self._as_tensors(x, y, sample_weight)
-        with self._weights.own_writes(), torch.enable_grad():
-            y_pred = self._forward(x, step)
+        with self._pass.of(step), self._weights.own_writes(), torch.enable_grad():
+            y_pred = self._forward(x)
             value = loss(x, y, y_pred, sample_weight)
             self._backward(y_pred, value.gradient())
             self._share_state(
@@ -175,16 +175,12 @@ class TorchEngine(Engine):
             )  # not before backward, which may need what the forward pass has left there
         return Evaluated(map_leaves(as_array, y_pred), value.total, value.weight)
 
-    def _forward(self, x: Any, step: Step) -> Any:
+    def _forward(self, x: Any) -> Any:
         self._weights.to_device()
         self._state_before = self._weights.state_version(self._in_step)
-        self._pass.begin(step)
-        try:
-            if isinstance(x, dict):
-                return self._run(**x)
-            return self._run(*x) if isinstance(x, (tuple, list)) else self._run(x)
-        finally:
-            self._pass.number += 1
+        if isinstance(x, dict):
+            return self._run(**x)
+        return self._run(*x) if isinstance(x, (tuple, list)) else self._run(x)
 
     def _share_state(self, step: Step) -> None:
         """Let buffers that the pass has changed, such as running averages, be equal on all ranks: their mean by rows.
@@ -217,25 +213,25 @@ class TorchEngine(Engine):
             self._weights.gradients.device()
             torch.autograd.backward(outputs, gradients)
 
-    def evaluate(self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss) -> Evaluated:
+    def evaluate(self, x: Any, y: Any, sample_weight: Any, step: Step, loss: ComputeLoss) -> Evaluated:  # noqa: ARG002
         x, y, sample_weight = self._as_tensors(x, y, sample_weight)
-        y_pred = self._infer(x, step)
+        y_pred = self._infer(x)
         with torch.no_grad():
             value = loss(x, y, y_pred, sample_weight)
         return Evaluated(map_leaves(as_array, y_pred), value.total, value.weight)
 
-    def predict(self, x: Any, step: Step) -> Any:
+    def predict(self, x: Any, step: Step) -> Any:  # noqa: ARG002
         x, _, _ = self._as_tensors(x, None, None)
-        outputs = [as_array(leaf) for _, leaf in leaves(self._infer(x, step))]
+        outputs = [as_array(leaf) for _, leaf in leaves(self._infer(x))]
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _infer(self, x: Any, step: Step) -> Any:
+    def _infer(self, x: Any) -> Any:
         """Run the module in its evaluation mode, and leave each of its parts in the mode in which it was."""
         modes = [(part, part.training) for part in self._run.modules() if part.training]
         self._run.eval()
         try:
             with self._weights.own_writes(), torch.no_grad():
-                return self._forward(x, step)
+                return self._forward(x)
         finally:
             for part, mode in modes:
                 part.training = mode

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,10 @@ _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Pass:
-    """The forward pass that is under way, as exchanged layers see it.
+    """The pass of training that is under way, as exchanged layers see it.
 
     Attributes:
-        step: whose rows are computed, in training; None otherwise, and outside of distfit.
+        step: whose rows are computed; None in evaluation, and outside of distfit.
         number: of the pass.
     """
 
@@ -28,10 +30,15 @@ class Pass:
         self.step: Step | None = None
         self.number = 0
 
-    def begin(self, step: Step) -> None:
-        """Begin a pass: what is drawn in it is drawn anew."""
-        self.step = step if step.training else None
+    @contextmanager
+    def of(self, step: Step) -> Iterator[None]:
+        """Be under way in a block: what is drawn in it is drawn anew."""
+        self.step = step
         self.number += 1
+        try:
+            yield
+        finally:
+            self.step = None  # a module may be copied behind it, and has to take no rank along
 
 
 class GlobalBatchNorm(nn.Module):  # type: ignore[misc]

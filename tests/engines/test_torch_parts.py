@@ -1,5 +1,6 @@
 """What a TorchModel is made of, on one rank: names, files, devices, errors."""
 
+import copy
 import sys
 from functools import partial
 from pathlib import Path
@@ -77,6 +78,10 @@ def test_a_module_keeps_what_was_learned_and_its_own_parameters() -> None:
     model.compile("sgd", nn.CrossEntropyLoss())
     model.fit(IMAGES, np.arange(20) % 3, verbose=0)
     assert all(a is b for a, b in zip(parameters, module.parameters(), strict=True))
+    twin = copy.deepcopy(module).eval()  # as users do to keep the best
+    with torch.no_grad():
+        expected = twin(torch.from_numpy(IMAGES)).numpy()
+    np.testing.assert_allclose(model.predict(IMAGES, verbose=0), expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(module[0].weight.detach().numpy(), model.get_weights()[0])
 
 
