@@ -64,6 +64,9 @@ test-docker: test-environment ## build docker/'s image with both MPIs and train 
 	@$(BIN)/python -m pip install --quiet -r tests/docker/requirements.txt
 	@$(BIN)/python tests/run_docker.py --table tests/docker/RESULTS.md
 
+test-slurm: test-environment ## run jobs on a real Slurm that signals them and loses nodes; write the table; 6 minutes
+	@$(BIN)/python tests/run_slurm.py --table tests/slurm/RESULTS.md
+
 bench: test-environment ## measure what the README quotes
 	@$(BIN)/python -m benchmarks
 
