@@ -32,8 +32,8 @@ class TimeLimit(Callback):
         ValueError: if `check` or a time makes no sense; at the start of training, on all ranks, if no limit is given
             and Slurm tells none.
 
-    The time counts from the start of the batch job, where Slurm tells it in ``SLURM_JOB_START_TIME``, otherwise from
-    that of the program: from the import of distfit. Training goes on while there is time left for the longest batch so
+    The time counts from the start of the batch job, where Slurm tells it in ``SLURM_JOB_START_TIME``; from that of
+    ``python -m distfit run``, whose restarts share one limit; otherwise from the import of distfit. Training goes on while there is time left for the longest batch so
     far (the longest epoch, with ``check="epoch"``), the longest end of an epoch so far, and the grace.
 
     Example:
@@ -112,10 +112,10 @@ class TimeLimit(Callback):
     def _find_end(self, now: float) -> float:
         """Return when the time is over, by the clock."""
         if self.limit is not None:
-            began = _told_by_slurm("SLURM_JOB_START_TIME")
+            began = _told("SLURM_JOB_START_TIME") or _told("DISTFIT_BEGAN")
             ago = time.monotonic() - _PROGRAM_BEGAN if began is None else time.time() - began
             return now - ago + self.limit
-        end = _told_by_slurm("SLURM_JOB_END_TIME")
+        end = _told("SLURM_JOB_END_TIME")
         if end is None:
             raise ValueError(
                 "TimeLimit has to know how long the job may take: give a limit, such as TimeLimit('01:00:00')."
@@ -124,7 +124,7 @@ class TimeLimit(Callback):
         return now + (end - time.time())
 
 
-def _told_by_slurm(name: str) -> float | None:
+def _told(name: str) -> float | None:
     """Return a time of the environment, in seconds of the Unix epoch; None where there is none."""
     text = os.environ.get(name, "")
     return float(text) if text.isdigit() else None

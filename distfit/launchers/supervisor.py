@@ -20,6 +20,8 @@ from distfit.launchers.restart import Verdict, verdict, wait_s
 from distfit.launchers.survey import Survey
 
 _MARKER = "DISTFIT_COMPLETION_MARKER"
+_BEGAN = "DISTFIT_BEGAN"
+"""Tells the ranks when the first attempt began, in seconds of the Unix epoch: a limit of time is that of all attempts."""
 
 
 def supervise(plan: Plan) -> int:
@@ -38,6 +40,7 @@ def supervise(plan: Plan) -> int:
     """
     launcher = find(plan, os.environ)
     remove_abandoned()
+    os.environ.setdefault(_BEGAN, f"{time.time():.0f}")
     endings: list[Ending] = []
     follows = Verdict.AGAIN
     reason = ""

@@ -53,6 +53,7 @@ class Work(Callback):
 def no_batch_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_START_TIME", raising=False)
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    monkeypatch.delenv("DISTFIT_BEGAN", raising=False)
     monkeypatch.setattr("distfit.callbacks.time_limit._PROGRAM_BEGAN", time.monotonic())
 
 
@@ -126,10 +127,11 @@ def test_slurm_tells_when_the_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batches(Clock(10.0), None)[-1] == "2.0"
 
 
-def test_a_limit_counts_from_the_start_of_the_job_where_slurm_tells_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["SLURM_JOB_START_TIME", "DISTFIT_BEGAN"])
+def test_a_limit_counts_from_the_start_of_the_job_where_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv("SLURM_JOB_START_TIME", str(int(time.time()) - 25))
+    monkeypatch.setenv(name, str(int(time.time()) - 25))
     assert batches(Clock(10.0), 100)[-1] == "2.0"
 
 
