@@ -33,8 +33,9 @@ class TimeLimit(Callback):
             and Slurm tells none.
 
     The time counts from the start of the batch job, where Slurm tells it in ``SLURM_JOB_START_TIME``; from that of
-    ``python -m distfit run``, whose restarts share one limit; otherwise from the import of distfit. Training goes on while there is time left for the longest batch so
-    far (the longest epoch, with ``check="epoch"``), the longest end of an epoch so far, and the grace.
+    ``python -m distfit run``, whose restarts share one limit; otherwise from the import of distfit. Training goes on
+    while there is time left for the longest batch so far (the longest epoch, with ``check="epoch"``), the longest end
+    of an epoch so far, and the grace.
 
     Example:
         >>> import itertools

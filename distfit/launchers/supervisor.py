@@ -21,7 +21,7 @@ from distfit.launchers.survey import Survey
 
 _MARKER = "DISTFIT_COMPLETION_MARKER"
 _BEGAN = "DISTFIT_BEGAN"
-"""Tells the ranks when the first attempt began, in seconds of the Unix epoch: a limit of time is that of all attempts."""
+"""Tells the ranks when the first attempt began, in seconds of the Unix epoch: a limit of time is for all of them."""
 
 
 def supervise(plan: Plan) -> int:
