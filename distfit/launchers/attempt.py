@@ -36,20 +36,37 @@ def attempt(plan: Plan, number: int, launcher: Launcher, mailbox: Mailbox) -> En
 
     Ranks: local; the supervisor's main thread.
     """
+    runner = launcher.runner
     logs = plan.make_log_folder(number)
     with job_folder() as folder:
-        found = _hosts(plan, launcher, folder)
-        try:
-            arrangement = arrange(plan, found)
-        except LaunchError:
-            bring_home(found.cores, folder)
-            raise
-        for problem in found.gone.values():
-            say(f"going on with {arrangement.layout.ranks} ranks: {problem}")
-        return _run(plan, number, launcher, mailbox, arrangement, Records(folder), logs, list(found.cores))
+        found = _look_around(plan, launcher, folder)
+        arrangement = _arrange(plan, found, folder)
+        ranks, records = arrangement.layout.ranks, Records(folder)
+        with Output(logs / "rank-0.log" if logs else None) as output:
+            command, variables = launch(
+                plan, number, launcher, arrangement, folder=folder, logs=logs, terminals=output.terminals
+            )
+            began = time.monotonic()
+            job = Job(command, variables, ranks, arrangement.here, runner, records, output)
+            status = job.wait(mailbox)
+            seconds = time.monotonic() - began
+        gone = bring_home(found.cores, folder)
+        death = runner.death(output.text, records.everywhere())
+        others = [tail(logs / f"rank-{rank}.log") for rank in range(1, ranks)] if logs else []
+        cause = cause_of(
+            status,
+            failure=records.failure(),
+            death=death,
+            joined=records.joined,
+            completed=records.completed,
+            output="\n".join([output.text, *others]),
+            gone=gone,
+            step_of_dead=job.steps.of(death.rank if death else None),
+        )
+        return Ending(seconds, status or int(cause is not None), cause, job.asked_by)
 
 
-def _hosts(plan: Plan, launcher: Launcher, folder: Path) -> Survey:
+def _look_around(plan: Plan, launcher: Launcher, folder: Path) -> Survey:
     """Ask the other hosts what a job would find there, with the variables that it would have."""
     paths = [_RANK, str(Path.cwd())]
     if not plan.program[0].startswith("-"):
@@ -60,39 +77,16 @@ def _hosts(plan: Plan, launcher: Launcher, folder: Path) -> Survey:
     return survey(others_of(plan.allocation), Needs(launcher.library, paths, folder, kept, home))
 
 
-def _run(
-    plan: Plan,
-    number: int,
-    launcher: Launcher,
-    mailbox: Mailbox,
-    arrangement: Arrangement,
-    records: Records,
-    logs: Path | None,
-    others: list[str],
-) -> Ending:
-    runner, layout = launcher.runner, arrangement.layout
-    with Output(logs / "rank-0.log" if logs else None) as output:
-        command, variables = launch(
-            plan, number, launcher, arrangement, folder=records.folder, logs=logs, terminals=output.terminals
-        )
-        began = time.monotonic()
-        job = Job(command, variables, layout.ranks, arrangement.here, runner, records, output)
-        status = job.wait(mailbox)
-        seconds = time.monotonic() - began
-    gone = bring_home(others, records.folder)
-    death = runner.death(output.text, records.everywhere())
-    logged = [tail(logs / f"rank-{rank}.log") for rank in range(1, layout.ranks)] if logs else []
-    cause = cause_of(
-        status,
-        failure=records.failure(),
-        death=death,
-        joined=records.joined,
-        completed=records.completed,
-        output="\n".join([output.text, *logged]),
-        gone=gone,
-        step_of_dead=job.steps.of(death.rank if death else None),
-    )
-    return Ending(seconds, status or int(cause is not None), cause, job.asked_by)
+def _arrange(plan: Plan, found: Survey, folder: Path) -> Arrangement:
+    """Place the ranks, and say which hosts they have to do without."""
+    try:
+        arrangement = arrange(plan, found)
+    except LaunchError:
+        bring_home(found.cores, folder)  # nothing is left there
+        raise
+    for problem in found.gone.values():
+        say(f"going on with {arrangement.layout.ranks} ranks: {problem}")
+    return arrangement
 
 
 def launch(
