@@ -108,10 +108,13 @@ def _of_dataset(dataset: Dataset) -> Samples | None:
 
 @samples_of.register
 def _of_loader(loader: DataLoader) -> Samples | None:
-    """Take a map-style loader's data set, batch size and order; of an iterable one each rank keeps its rows."""
-    if loader.num_workers and _starts_by_fork(loader):
-        raise RuntimeError(_NO_FORK)
+    """Take a map-style loader's data set, batch size and order; of an iterable one each rank keeps its rows.
+
+    The first kind's workers are not started: each rank reads its own rows. The second's are, while MPI runs.
+    """
     if isinstance(loader.dataset, IterableDataset):
+        if loader.num_workers and _starts_by_fork(loader):
+            raise RuntimeError(_NO_FORK)
         return None
     if type(loader.sampler) not in (RandomSampler, SequentialSampler) or loader.batch_size is None:
         raise TypeError(

@@ -203,6 +203,27 @@ def test_a_step_with_nan_leaves_nothing_behind(comm: Communicator, engine: str) 
         np.testing.assert_array_equal(weight, other)
 
 
+class Messages(callbacks.Callback):
+    """Counts the small messages of an epoch, up to its last step."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.start = self.model.comm.agreement.messages
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.count = self.model.comm.agreement.messages - self.start
+
+
+@ENGINE
+@pytest.mark.ranks(2, 4)
+def test_a_step_takes_one_message_and_two_for_batch_normalization(comm: Communicator, engine: str) -> None:
+    counts = []
+    for steps in (1, 3):  # whose last one is of one row, so that some ranks have none
+        model, messages = compiled(engine, comm), Messages()
+        model.fit(*rows(BATCH * (steps - 1) + 1), batch_size=BATCH, verbose=0, callbacks=[messages])
+        counts.append(messages.count)
+    assert counts[1] - counts[0] == 2 * (1 + 2)
+
+
 # -- files ------------------------------------------------------------------------------------------------------------
 
 

@@ -81,7 +81,7 @@ def test_a_loader_says_batch_size_and_order(comm: Communicator, shuffle: bool) -
     model = model_of(comm)
     model.fit(DataLoader(data, batch_size=20, shuffle=shuffle), verbose=0, epochs=2)
     assert_same(model.get_weights(), from_arrays(batch_size=20, shuffle=shuffle))
-    loss, accuracy = model.evaluate(DataLoader(data, batch_size=20), verbose=0)
+    loss, accuracy = model.evaluate(DataLoader(data, batch_size=20, num_workers=1), verbose=0)
     assert [loss, accuracy] == pytest.approx(model.evaluate(X, Y, verbose=0))
     predicted = model.predict(DataLoader(data, batch_size=20, shuffle=True), verbose=0)
     np.testing.assert_allclose(predicted, model.predict(X, verbose=0))  # in their order, all the same
