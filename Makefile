@@ -9,7 +9,7 @@ STAGE := $(PYTHON) tools/budget.py run
 SCRIPTS := .ci/run $(wildcard launch/*.sh) launch/slurm.sbatch docker/launch.sh docker/with-keys.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train test check lint test-serial test-faults test-engines test-launch test-docker faults bench clean demo-environment \
+.PHONY: help demo train test check lint test-serial test-faults test-engines test-launch test-docker test-slurm faults bench clean demo-environment \
 	test-environment engines-environment openmpi-environment
 
 help: ## say what can be made
