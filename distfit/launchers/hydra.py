@@ -38,11 +38,12 @@ class Hydra(Runner):
 
     def arguments(self, layout: Layout) -> Sequence[str]:
         """It hands all variables on by itself, and binds no rank unless it is asked to."""
-        hosts: tuple[str, ...] = ("-hosts", layout.host_list) if layout.hosts else ()
-        if len(layout.hosts) == 1:  # Intel's takes the number for a part of the name then
-            hosts = ("-hosts", *layout.hosts, "-ppn", str(layout.ranks))
         starter = ("-launcher", "ssh") if layout.by_ssh else ()  # and not what a batch system has
-        return (*hosts, *starter, *self.binding(layout))
+        return (*(self.hosts(layout) if layout.hosts else ()), *starter, *self.binding(layout))
+
+    @abstractmethod
+    def hosts(self, layout: Layout) -> Sequence[str]:
+        """Return what names the hosts, of which there is at least one, and their ranks."""
 
     @abstractmethod
     def binding(self, layout: Layout) -> Sequence[str]:
@@ -66,6 +67,9 @@ class Mpich(Hydra):
     @classmethod
     def recognises(cls, version: str) -> bool:
         return "HYDRA" in version and "Intel" not in version
+
+    def hosts(self, layout: Layout) -> Sequence[str]:
+        return ("-hosts", layout.host_list)
 
     def binding(self, layout: Layout) -> Sequence[str]:
         return () if layout.bind == "none" else ("-bind-to", layout.bind)
@@ -96,6 +100,14 @@ class IntelMpi(Hydra):
     @classmethod
     def recognises(cls, version: str) -> bool:
         return "Intel(R) MPI" in version
+
+    def hosts(self, layout: Layout) -> Sequence[str]:
+        """It does not heed the number in ``name:2``, but fills each host's cores. A name may be there several times."""
+        numbers = set(layout.hosts.values())
+        if len(numbers) == 1:
+            return ("-hosts", ",".join(layout.hosts), "-ppn", str(*numbers))
+        names = [host for host, number in layout.hosts.items() for _ in range(number)]
+        return ("-hosts", ",".join(names), "-ppn", "1")
 
     def binding(self, layout: Layout) -> Sequence[str]:  # noqa: ARG002
         return ()  # it reads variables

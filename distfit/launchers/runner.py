@@ -67,7 +67,7 @@ class Layout:
 
     @property
     def host_list(self) -> str:
-        """The hosts as both mpiexecs read them.
+        """The hosts as MPICH and Open MPI read them.
 
         Example:
             >>> Layout(ranks=3, cores=2, hosts={"node1": 2, "node2": 1}).host_list

@@ -136,7 +136,7 @@ def test_more_ranks_than_cores_are_allowed_for(monkeypatch: pytest.MonkeyPatch) 
     ("runner", "options"),
     [
         (MPICH, "-hosts a:2,b:1 -launcher ssh"),
-        (INTEL, "-hosts a:2,b:1 -launcher ssh"),
+        (INTEL, "-hosts a,a,b -ppn 1 -launcher ssh"),  # it does not heed the numbers
         # It counts the numbers as places, and hands variables on only if they are named.
         (OPEN_MPI, "--host a:2,b:1 --bind-to none -x OMP_NUM_THREADS -x X"),
     ],
@@ -145,11 +145,11 @@ def test_hosts_are_named_as_each_make_reads_them(runner: Runner, options: str) -
     assert runner.command(HOSTS, ["python"]) == ["mpiexec", "-n", "3", *options.split(), "python"]
 
 
-@pytest.mark.parametrize("runner", [MPICH, INTEL])
-def test_one_host_is_named_without_its_number(runner: Runner) -> None:
-    """Intel's takes `a:2` for a name if there is no other."""
-    alone = Layout(ranks=2, cores=2, hosts={"a": 2}, by_ssh=True)
-    assert runner.command(alone, ["python"])[3:-1] == ["-hosts", "a", "-ppn", "2", "-launcher", "ssh"]
+def test_intel_is_told_a_number_that_all_hosts_have() -> None:
+    even = Layout(ranks=4, cores=2, hosts={"a": 2, "b": 2}, by_ssh=True)
+    assert INTEL.command(even, ["python"])[3:-1] == ["-hosts", "a,b", "-ppn", "2", "-launcher", "ssh"]
+    alone = Layout(ranks=3, cores=2, hosts={"a": 3})
+    assert INTEL.command(alone, ["python"])[3:-1] == ["-hosts", "a", "-ppn", "3"]
 
 
 def test_ranks_are_bound_to_what_is_asked_for() -> None:
