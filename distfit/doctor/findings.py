@@ -141,16 +141,18 @@ def _network(ranks: Sequence[Facts], measures: Measures) -> Iterator[Finding]:
             "Use the site's MPI, which knows the fabric (module load, then pip install --no-binary mpi4py mpi4py), or"
             " name it: FI_PROVIDER=verbs, psm2 or cxi (MPICH), OMPI_MCA_pml=ucx (Open MPI)",
         )
-    for host, speed in measures.links.items():
-        if speed < _SLOW_LINK:
-            yield Finding(
-                "slow",
-                f"the network is the bottleneck: {host} is linked to {ranks[0].host} at {speed / 1e6:.0f} MB/s"
-                f" ({speed * 8 / 1e9:.2g} Gbit/s), so that the gradients of ten million parameters take"
-                f" {_SMALL_MODEL / speed:.2g} s a step",
-                "Name a faster interface (FI_TCP_IFACE for MPICH, OMPI_MCA_btl_tcp_if_include for Open MPI), use larger"
-                " batches, or accumulate gradients",
-            )
+    slow = sorted((speed, host) for host, speed in measures.links.items() if speed < _SLOW_LINK)
+    if slow:
+        speed, host = slow[0]
+        others = f", and {len(slow) - 1} more at less than 8 Gbit/s" if len(slow) > 1 else ""
+        yield Finding(
+            "slow",
+            f"the network is the bottleneck: {host} is linked to {ranks[0].host} at {speed / 1e6:.0f} MB/s"
+            f" ({speed * 8 / 1e9:.2g} Gbit/s){others}, so that the gradients of ten million parameters take"
+            f" {_SMALL_MODEL / speed:.2g} s a step",
+            "Name a faster interface (FI_TCP_IFACE for MPICH, OMPI_MCA_btl_tcp_if_include for Open MPI), use larger"
+            " batches, or accumulate gradients",
+        )
 
 
 def _clocks(ranks: Sequence[Facts], measures: Measures) -> Iterator[Finding]:

@@ -68,6 +68,8 @@ def on_second(**changes: Any) -> list[Facts]:
         (RANKS, {"links": {"n2": 118e6}}, "slow",
          r"the network is the bottleneck: n2 is linked to n1 at 118 MB/s \(0.94 Gbit/s\).* take 0.34 s a step",
          "FI_TCP_IFACE"),
+        (RANKS, {"links": {"n2": 118e6, "n3": 900e6, "n4": 117e6, "n5": 2e9}}, "slow",
+         r"n4 is linked to n1 at 117 MB/s \(0.94 Gbit/s\), and 2 more at less than 8 Gbit/s, so that", "FI_TCP_IFACE"),
         (RANKS, {"clocks": [0.0, 0.0, -90.0, -90.0]}, "note", "the clock of n2 is 90 s behind root's", "NTP"),
         (on_second(processor="EPYC"), {}, "note", "different processors: Xeon on n1; EPYC on n2", "slowest"),
     ],
