@@ -1,12 +1,15 @@
 """The scripts in launch/ start what they are given; golden/ has the command of each, as --dry-run prints it."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 import run_mpi
+import yaml
 
 HERE = Path(__file__).resolve().parent
 LAUNCH = HERE.parents[1] / "launch"
@@ -108,7 +111,6 @@ def test_the_command_on_slurm(program: Path, tmp_path: Path) -> None:
 
 def test_the_command_on_kubernetes(tmp_path: Path) -> None:
     """As the launcher's pod of mpijob.yaml runs it, with what the MPI Operator gives it."""
-    yaml = pytest.importorskip("yaml")
     job = yaml.safe_load((LAUNCH / "mpijob.yaml").read_text())
     assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v2beta1", "MPIJob")
     launcher, worker = (job["spec"]["mpiReplicaSpecs"][role] for role in ("Launcher", "Worker"))
@@ -131,6 +133,20 @@ def test_the_command_on_kubernetes(tmp_path: Path) -> None:
         check=False,
     )
     golden("mpijob.txt", done.stdout + done.stderr, program)
+
+
+def test_mpijob_has_the_fields_that_the_operator_knows() -> None:
+    job = yaml.safe_load((LAUNCH / "mpijob.yaml").read_text())
+    schema = json.loads(Path(__file__).with_name("mpijob.schema.json").read_text())
+    jsonschema.validate(job, schema)
+    worker = job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]
+    assert {one["name"] for one in worker["volumes"]} == {
+        mount["name"] for container in worker["containers"] for mount in container["volumeMounts"]
+    }
+    del job["spec"]["slotsPerWorker"]
+    job["spec"]["slotPerWorker"] = 2
+    with pytest.raises(jsonschema.ValidationError, match="slotPerWorker"):
+        jsonschema.validate(job, schema)
 
 
 def shims(folder: Path) -> dict[str, str]:
