@@ -121,7 +121,7 @@ class Recovery:
 
     def _check_feed(self, place: Place) -> None:
         """Raise if the data would have to be read again, and the user does not want that. All ranks do, or none."""
-        is_behind = place.batch > 0 or place.epoch > self._first_epoch
+        is_behind = (self._first_epoch, 0) < (place.epoch, place.batch) < (self._epochs, 0)
         if is_behind and not self._feed.is_seekable and not self._replays:
             raise ValueError(
                 f"the checkpoint lies at {place}, where an iterable comes to only by being read again from its start."

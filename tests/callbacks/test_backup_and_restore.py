@@ -362,6 +362,18 @@ def test_without_one_before_it_is_an_error(folder: Path, what: str) -> None:
     assert len(Store(folder).paths()) == 1
 
 
+def test_a_training_on_an_iterable_that_was_done_reads_nothing_again(folder: Path) -> None:
+    class Batches:
+        def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            return iter([(X, Y)])
+
+    saving = {"iterables": "refuse", "delete_checkpoint": False}
+    for _ in range(2):
+        model = model_with_state()
+        model.fit(Batches(), epochs=2, verbose=0, callbacks=[BackupAndRestore(folder, **saving)])
+        assert model.history.epoch == [0, 1]
+
+
 def test_an_iterable_whose_epochs_differ_is_read_again_from_the_first(folder: Path) -> None:
     class Shuffled:
         """As a seeded loader does it: each epoch draws on."""
