@@ -51,7 +51,9 @@ def examine(comm: Communicator, folder: Path | None = None) -> Diagnosis:
         >>> [one.rank for one in examine(Communicator.alone()).ranks]
         [0]
     """
-    comm.barrier()  # the ranks have met: BLAS's threads are what training would find
-    ranks = comm.all_gather_object(Facts.here(comm))
-    measures = measure(comm, [one.host for one in ranks], folder)
+    # In an operation: what fails on one rank, such as reading its facts, is an error on all of them. Its first message
+    # lets the ranks meet, so that BLAS's threads are what training would find.
+    with comm.operation("the doctor's examination"):
+        ranks = comm.all_gather_object(Facts.here(comm))
+        measures = measure(comm, [one.host for one in ranks], folder)
     return Diagnosis(ranks, measures, findings(ranks, measures))

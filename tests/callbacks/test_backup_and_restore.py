@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.largest import Largest
 from support.small import line, regression
 
-from distfit import Sequential, layers, metrics, optimizers, utils
+from distfit import Sequential, layers, optimizers, utils
 from distfit.callbacks import (
     BackupAndRestore,
     Callback,
@@ -51,20 +52,6 @@ class Interrupt(Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch == self.epoch:
             raise Interrupted
-
-
-class Largest(metrics.Metric):
-    """One whose state stays on each rank until the end of an epoch."""
-
-    def __init__(self) -> None:
-        super().__init__("largest", direction="min")
-        self.fields = {"error": metrics.Field((), "max")}
-
-    def measure(self, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
-        return {"error": np.abs(y_true - y_pred).max()}
-
-    def compute(self, state: dict[str, Any]) -> float:
-        return float(state["error"])
 
 
 def model_with_state(**options: Any) -> Sequential:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distfit.comm import Communicator
-from distfit.doctor import examine, report
+from distfit.doctor import Facts, examine, report
 
 
 def test_all_ranks_know_all(comm: Communicator) -> None:
@@ -38,3 +38,16 @@ def test_a_folder_that_root_cannot_write_to_is_a_finding(comm: Communicator, tmp
     diagnosis = examine(comm, tmp_path / "missing")
     [found] = [one for one in diagnosis.findings if one.severity == "wrong"]
     assert "No such file or directory" in found.text
+
+
+def test_what_fails_on_one_rank_is_an_error_on_all(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(comm: Communicator) -> Facts:
+        raise OSError("no /proc")
+
+    if comm.rank == comm.size - 1:
+        monkeypatch.setattr(Facts, "here", unreadable)
+    with pytest.raises(OSError, match="no /proc"):
+        examine(comm)
+    comm.barrier()

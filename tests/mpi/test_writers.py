@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from support.equivalence import floatx
+from support.largest import Largest
 from support.small import line, regression
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distfit import RemoteError, Sequential, data, layers, metrics, optimizers, utils
+from distfit import RemoteError, Sequential, data, layers, optimizers, utils
 from distfit.callbacks import (
     BackupAndRestore,
     Callback,
@@ -195,20 +196,6 @@ class Interrupt(Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if (self.epoch, batch) == self.at and self.model.comm.rank == self.rank:
             raise PowerCut
-
-
-class Largest(metrics.Metric):
-    """One whose state stays on each rank until the end of an epoch."""
-
-    def __init__(self) -> None:
-        super().__init__("largest", direction="min")
-        self.fields = {"error": metrics.Field((), "max")}
-
-    def measure(self, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
-        return {"error": np.abs(y_true - y_pred).max()}
-
-    def compute(self, state: dict[str, Any]) -> float:
-        return float(state["error"])
 
 
 def net(comm: Communicator, *, seed: int = 3) -> Sequential:
