@@ -9,8 +9,8 @@ STAGE := $(PYTHON) tools/budget.py run
 SCRIPTS := .ci/run $(wildcard launch/*.sh) launch/slurm.sbatch docker/launch.sh docker/with-keys.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train test check lint test-serial test-faults test-engines test-launch test-docker test-slurm faults bench clean demo-environment \
-	test-environment engines-environment openmpi-environment
+.PHONY: help demo train test check lint test-serial test-faults test-engines test-launch test-site-mpi test-docker test-slurm faults bench clean demo-environment \
+	test-environment engines-environment openmpi-environment site-environment
 
 help: ## say what can be made
 	@grep -hE '^[a-zA-Z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ test-engines: engines-environment ## run what needs other libraries: their callb
 test-launch: test-environment openmpi-environment ## run jobs across three hosts, in namespaces of this machine, with both MPIs
 	@OPEN_MPI=$(VENV)-openmpi/bin/python $(STAGE) "hosts" $(BIN)/python -m pytest -p no:cacheprovider tests/launch/across_hosts.py
 
+test-site-mpi: test-environment site-environment ## the same with Debian's packages: apt-get install mpich openmpi-bin
+	@SITE_MPI=$(VENV)-site/bin/python $(BIN)/python -m pytest -p no:cacheprovider tests/launch/across_hosts.py -k Debian
+
 test-docker: test-environment ## build docker/'s image with both MPIs and train in its compose cluster; write the table
 	@$(BIN)/python -m pip install --quiet -r tests/docker/requirements.txt
 	@$(BIN)/python tests/run_docker.py --table tests/docker/RESULTS.md
@@ -71,7 +74,7 @@ bench: test-environment ## measure what the README quotes
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) $(VENV)-openmpi out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-openmpi $(VENV)-site out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 demo-environment:
 	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV) mpich,plot
@@ -83,4 +86,7 @@ engines-environment:
 	@$(STAGE) "engines" $(PYTHON) tools/environment.py $(VENV) mpich,engines
 
 openmpi-environment:
-	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV)-openmpi openmpi
+	@$(STAGE) "set-up" $(PYTHON) tools/environment.py $(VENV)-openmpi openmpi,plot
+
+site-environment:
+	@$(PYTHON) tools/environment.py $(VENV)-site plot

@@ -21,7 +21,7 @@ BUDGET_S = {
     "README and demo": 180,
     "faults": 240,
     "engines": 360,
-    "hosts": 180,
+    "hosts": 240,
 }
 TOTAL_S = 25 * 60
 EXIT_TIMEOUT = 124

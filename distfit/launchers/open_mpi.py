@@ -13,6 +13,8 @@ _KILLED = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exited on\s+s
 _LEFT = re.compile(r"process rank (\d+) with PID \d+ on node \S+ exiting\s+improperly")
 # Told by a rank that is linked with one that is gone, and often before mpiexec knows.
 _PEER = re.compile(r"peer process has unexpectedly disconnected(?:.*\n)*?\s+Peer host:\s+(\S+)")
+# Likewise, of a connection that broke: told by the rank that then aborts the job, which is what mpiexec tells.
+_CLOSED = re.compile(r"An error occurred in Socket closed\n.*reported by process \[\d+,(\d+)\]")
 _ENDED = re.compile(r"Process name:\s+\[.*,\s*(\d+)\]\s+Exit code:\s+(\d+)")
 
 
@@ -53,7 +55,7 @@ class OpenMpi(Runner):
         """It refuses root, leaves its files where it is killed, and has ranks that wait keep their core from others."""
         found: dict[str, str] = {}
         if folder is not None:
-            found |= {f"{name}_local_tmpdir_base": str(folder) for name in ("PRTE_MCA_prte", "OMPI_MCA_orte")}
+            found |= {"PRTE_MCA_prte_local_tmpdir_base": str(folder), "OMPI_MCA_orte_tmpdir_base": str(folder)}
         if os.geteuid() == 0:
             found |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         if layout.is_crowded:
@@ -70,6 +72,9 @@ class OpenMpi(Runner):
         if peer := _PEER.search(text):
             there = [rank for process, rank in rank_of.items() if process.host == peer[1]]
             return Death(there[0] if len(there) == 1 else None)
+        if closed := _CLOSED.search(text):
+            others = [rank for rank in rank_of.values() if rank != int(closed[1])]
+            return Death(others[0] if len(others) == 1 else None)
         if ended := _ENDED.search(text):
             return Death(int(ended[1]), status=int(ended[2]))
         if left := _LEFT.search(text):

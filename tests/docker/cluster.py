@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from docker.podman import Podman, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +19,7 @@ _BIN = Path(sys.executable).parent
 _CERTIFICATES = Path("/etc/ssl/certs")
 _RUN_S = 300.0
 _ROUNDING = 1e-9
+_KUBERNETES = "1.30"
 _DEBIAN = "docker.io/library/debian:bookworm-slim"
 
 Finding = tuple[str, list[str]]
@@ -37,6 +39,20 @@ def files() -> Iterator[Finding]:
     for name, command in lints.items():
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         yield name, [done.stdout + done.stderr] if done.returncode else []
+    yield "the pods of mpijob.yaml, by Kubernetes's schema", list(_faults_of_pods())
+
+
+def _faults_of_pods() -> Iterator[str]:
+    """Hold the pods' part of mpijob.yaml against Kubernetes; the rest of it is the operator's, and has its own test."""
+    import kubernetes_validate
+
+    job = yaml.safe_load((ROOT / "launch" / "mpijob.yaml").read_text())
+    for role, replica in job["spec"]["mpiReplicaSpecs"].items():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": role.lower()}, **replica["template"]}
+        try:
+            kubernetes_validate.validate(pod, _KUBERNETES, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            yield f"{role}: {error}"
 
 
 def import_debian(podman: Podman, base: Path) -> None:

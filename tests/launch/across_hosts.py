@@ -2,7 +2,8 @@
 
 The hosts are namespaces of this machine: see `cluster.py` for what is theirs. They share its cores, which they do not
 know: so no rank waits without rest. OPEN_MPI names a Python that has distfit and the wheel of Open MPI; without it
-Open MPI's part is skipped. INTEL_MPI names one with Intel's, which is not tried otherwise.
+Open MPI's part is skipped. INTEL_MPI names one with Intel's, and SITE_MPI one with no wheel of an MPI, for Debian's
+packages openmpi-bin and mpich: they are not tried otherwise. make test-site-mpi does.
 """
 
 import contextlib
@@ -14,19 +15,33 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from launch.cluster import ABSENT, Cluster, finish, why_not
+from safetensors import safe_open
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 HOSTS = "node1:2,node2:2,node3:1"
-LIMIT_S = 60.0
-PYTHONS = {"MPICH": sys.executable, "Open MPI": os.environ.get("OPEN_MPI", "")}
+LIMIT_S = 100.0
+
+
+class Mpi(NamedTuple):
+    """Ranks of one make: a Python that loads it, and a library that stands in for the one that it would find."""
+
+    python: str
+    library: str = ""
+
+
+MPIS = {"MPICH": Mpi(sys.executable), "Open MPI": Mpi(os.environ.get("OPEN_MPI", ""))}
 if "INTEL_MPI" in os.environ:
-    PYTHONS["Intel MPI"] = os.environ["INTEL_MPI"]
+    MPIS["Intel MPI"] = Mpi(os.environ["INTEL_MPI"])
+if "SITE_MPI" in os.environ:
+    MPIS["Debian's Open MPI"] = Mpi(os.environ["SITE_MPI"])
+    # Under the name that MPICH gives it, and Debian does not: mpi4py's wheel looks for that one.
+    MPIS["Debian's MPICH"] = Mpi(os.environ["SITE_MPI"], "/usr/lib/x86_64-linux-gnu/libmpich.so.12")
 
 WHY_NOT = why_not()
 
@@ -39,12 +54,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(params=PYTHONS)
-def python(request: pytest.FixtureRequest) -> str:
-    path = PYTHONS[request.param]
-    if not path:
+@pytest.fixture(params=MPIS)
+def mpi(request: pytest.FixtureRequest) -> Mpi:
+    mpi = MPIS[request.param]
+    if not mpi.python:
         pytest.skip("OPEN_MPI names no Python")
-    return str(Path(path).absolute())
+    return mpi
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +91,36 @@ def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
     )
 
 
+HERES = Mpi(sys.executable)
+"""Of this Python."""
+
+
 def start(
-    cluster: Cluster, folder: Path, python: str, *arguments: str, **variables: str
+    cluster: Cluster, folder: Path, mpi: Mpi, *arguments: str, **variables: str
 ) -> subprocess.Popen[str]:
     """Start `distfit run` on the first host."""
-    return run(cluster, folder, python, "-m", "distfit", "run", *arguments, **variables)
+    python = str(Path(mpi.python).absolute())
+    return run(cluster, folder, mpi, python, "-m", "distfit", "run", *arguments, **variables)
 
 
-def run(cluster: Cluster, folder: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
-    return cluster.on(
-        1, *command, cwd=folder, PYTHONPATH=str(REPOSITORY), OMPI_MCA_mpi_yield_when_idle="1", **variables
-    )
+def script(cluster: Cluster, folder: Path, mpi: Mpi, hosts: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start `launch/hosts.sh` there."""
+    hosts_sh = str(REPOSITORY / "launch" / "hosts.sh")
+    python = str(Path(mpi.python).absolute())
+    return run(cluster, folder, mpi, "bash", hosts_sh, *arguments, HOSTS=hosts, PYTHON=python)
+
+
+def run(cluster: Cluster, folder: Path, mpi: Mpi, *command: str, **variables: str) -> subprocess.Popen[str]:
+    """Start a command there, with the variables that the module of a site's MPI would have set."""
+    if mpi.library:
+        module = folder / "module"
+        module.mkdir()
+        (module / "libmpi.so.12").symlink_to(mpi.library)
+        # UCX knows a machine by its kernel, and would take the hosts for one: MPICH then waits for ever at its end.
+        variables |= {"LD_LIBRARY_PATH": str(module), "UCX_TLS": "tcp,self"}
+    # A host does not know that others run on its cores.
+    variables |= {"PYTHONPATH": str(REPOSITORY), "OMPI_MCA_mpi_yield_when_idle": "1"}
+    return cluster.on(1, *command, cwd=folder, **variables)
 
 
 def until(process: subprocess.Popen[str], words: str) -> str:
@@ -101,11 +135,9 @@ def until(process: subprocess.Popen[str], words: str) -> str:
 
 
 def test_ranks_on_three_hosts_find_what_one_finds(
-    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path
+    cluster: Cluster, mpi: Mpi, alone: dict[str, Any], tmp_path: Path
 ) -> None:
-    status, output = finish(
-        start(cluster, tmp_path, python, "--hosts", HOSTS, str(HERE / "train.py")), LIMIT_S
-    )
+    status, output = finish(start(cluster, tmp_path, mpi, "--hosts", HOSTS, str(HERE / "train.py")), LIMIT_S)
     assert status == 0, output
     found = result(output)
     assert found["hosts"] == ["node1", "node1", "node2", "node2", "node3"]
@@ -113,11 +145,10 @@ def test_ranks_on_three_hosts_find_what_one_finds(
 
 
 def test_the_script_for_hosts_starts_them_too(
-    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path
+    cluster: Cluster, mpi: Mpi, alone: dict[str, Any], tmp_path: Path
 ) -> None:
     """From a machine that has no rank itself: root's records come home from another."""
-    script = ["bash", str(REPOSITORY / "launch" / "hosts.sh"), str(HERE / "train.py")]
-    process = run(cluster, tmp_path, *script, HOSTS="node3:1,node2:1", PYTHON=python)
+    process = script(cluster, tmp_path, mpi, "node3:1,node2:1", str(HERE / "train.py"))
     status, output = finish(process, LIMIT_S)
     assert status == 0, output
     found = result(output)
@@ -125,11 +156,61 @@ def test_the_script_for_hosts_starts_them_too(
     assert agrees(found, alone)
 
 
+class Example(NamedTuple):
+    """What the example's user sees at its end, and the checkpoint that it leaves."""
+
+    said: str
+    weights: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, output: str, folder: Path) -> "Example":
+        said = [line for line in output.splitlines() if line.startswith("test accuracy")]
+        assert len(said) == 1, output
+        with safe_open(folder / "out" / "best.safetensors", "numpy") as file:
+            return cls(said[0], {name: file.get_tensor(name) for name in file.keys()})
+
+
+EXAMPLE = [str(REPOSITORY / "examples" / "fashion_mnist.py"), "--epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    """Return how it ends on one rank."""
+    folder = tmp_path_factory.mktemp("example")
+    done = subprocess.run(
+        [sys.executable, *EXAMPLE],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Example.of(done.stdout, folder)
+
+
+@pytest.mark.parametrize("by_script", [False, True], ids=["distfit run", "launch/hosts.sh"])
+def test_the_example_ends_on_three_hosts_as_on_one_rank(
+    cluster: Cluster, mpi: Mpi, example: Example, tmp_path: Path, by_script: bool
+) -> None:
+    if by_script:
+        process = script(cluster, tmp_path, mpi, HOSTS, *EXAMPLE)
+    else:
+        process = start(cluster, tmp_path, mpi, "--hosts", HOSTS, *EXAMPLE)
+    status, output = finish(process, LIMIT_S)
+    assert status == 0, output
+    assert "5 rank(s)" in output
+    found = Example.of(output, tmp_path)
+    assert found.said == example.said
+    assert found.weights.keys() == example.weights.keys()
+    for name, weight in example.weights.items():
+        np.testing.assert_allclose(found.weights[name], weight, rtol=1e-3, atol=1e-5)
+
+
 def test_a_rank_that_is_killed_is_named(
-    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
+    cluster: Cluster, mpi: Mpi, alone: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     arguments = ["--hosts", "node1:1,node2:1", "--max-restarts", "1", str(HERE / "train.py"), "--kill", "1"]
-    status, output = finish(start(cluster, tmp_path, python, *arguments), LIMIT_S)
+    status, output = finish(start(cluster, tmp_path, mpi, *arguments), LIMIT_S)
     assert status == 0, output
     told = [
         "rank 1 was killed by signal 9, SIGKILL",
@@ -141,10 +222,10 @@ def test_a_rank_that_is_killed_is_named(
 
 
 def test_a_host_that_is_lost_is_done_without(
-    cluster: Cluster, python: str, alone: dict[str, Any], tmp_path: Path
+    cluster: Cluster, mpi: Mpi, alone: dict[str, Any], tmp_path: Path
 ) -> None:
     options = ["--hosts", "node1:1,node2:1,node3:1", "--max-restarts", "1", "--min-ranks", "2"]
-    process = start(cluster, tmp_path, python, *options, str(HERE / "train.py"), "--pause", "0.05")
+    process = start(cluster, tmp_path, mpi, *options, str(HERE / "train.py"), "--pause", "0.05")
     before = until(process, "step 12\n")
     cluster.kill(3)
     try:
@@ -165,12 +246,12 @@ def test_a_host_that_is_lost_is_done_without(
 def test_a_cut_link_ends_the_job_with_the_hosts_name(cluster: Cluster, tmp_path: Path) -> None:
     """Neither MPI notices by itself. Both lose the same link, at once: it takes half a minute until they have ended."""
     jobs = {}
-    for make, python in PYTHONS.items():
-        if python:
+    for make, mpi in MPIS.items():
+        if mpi.python:
             folder = tmp_path / make.replace(" ", "-")
             folder.mkdir()
             jobs[make] = start(
-                cluster, folder, str(Path(python).absolute()), "--hosts", "node1:1,node2:1,node3:1",
+                cluster, folder, mpi, "--hosts", "node1:1,node2:1,node3:1",
                 str(HERE / "train.py"), "--pause", "0.5", DISTFIT_WARN_AFTER="1", DISTFIT_TIMEOUT="3",
             )  # fmt: skip
     before = {make: until(job, "step 7\n") for make, job in jobs.items()}
@@ -187,10 +268,10 @@ def test_a_cut_link_ends_the_job_with_the_hosts_name(cluster: Cluster, tmp_path:
         assert "node3 can no longer be reached" in after
 
 
-def test_nothing_outlives_the_supervisor_on_any_host(cluster: Cluster, python: str, tmp_path: Path) -> None:
+def test_nothing_outlives_the_supervisor_on_any_host(cluster: Cluster, mpi: Mpi, tmp_path: Path) -> None:
     program = tmp_path / "train.py"
     program.write_text((HERE / "train.py").read_text())
-    process = start(cluster, tmp_path, python, "--hosts", "node1:1,node2:1", str(program), "--pause", "0.5")
+    process = start(cluster, tmp_path, mpi, "--hosts", "node1:1,node2:1", str(program), "--pause", "0.5")
     until(process, "step 2\n")
     # This machine sees the processes of all hosts. A rank's command has the program's own path.
     ranks = [os.pidfd_open(number) for number in processes(f"mpi4py\0{program}\0")]
@@ -224,7 +305,7 @@ def test_hosts_that_cannot_be_used_are_all_named_before_anything_starts(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     hosts = ["node2", ABSENT, "unheard-of", "stranger", "locked", "deaf"]
-    process = start(cluster, tmp_path, sys.executable, "--hosts", ",".join(hosts), str(HERE / "train.py"))
+    process = start(cluster, tmp_path, HERES, "--hosts", ",".join(hosts), str(HERE / "train.py"))
     status, output = finish(process, 15.0)
     assert status == 2
     for words in (
@@ -247,12 +328,32 @@ def test_another_python_on_one_host_is_named(cluster: Cluster, tmp_path: Path) -
     home = folder / "venv" / "bin" / "python"
     cluster.replace(3, folder, empty)
     try:
-        process = start(cluster, tmp_path, str(home), "--hosts", "node1:1,node3:1", str(HERE / "train.py"))
+        process = start(
+            cluster, tmp_path, Mpi(str(home)), "--hosts", "node1:1,node3:1", str(HERE / "train.py")
+        )
         status, output = finish(process, 15.0)
     finally:
         cluster.restore(3, folder)
     assert status == 2
     assert f"distfit: node3 has no Python at {home}. Each host needs the same environment" in output
+
+
+def test_another_mpi_on_one_host_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    """Its environment is at the same path, and has the other make."""
+    there = MPIS["Open MPI"].python
+    if not there:
+        pytest.skip("OPEN_MPI names no Python")
+    cluster.replace(3, Path(sys.prefix), Path(there).absolute().parents[1])
+    try:
+        process = start(cluster, tmp_path, HERES, "--hosts", "node1:1,node3:1", str(HERE / "train.py"))
+        status, output = finish(process, 15.0)
+    finally:
+        cluster.restore(3, Path(sys.prefix))
+    assert status == 2
+    assert re.search(r"distfit: node3 has another MPI library: Open MPI v5\S*, .*Here it is MPICH", output), (
+        output
+    )
+    assert "Each host needs the same environment at the same path" in output
 
 
 def test_doctor_finds_what_is_slow_and_what_differs(cluster: Cluster, tmp_path: Path) -> None:
@@ -266,7 +367,7 @@ def test_doctor_finds_what_is_slow_and_what_differs(cluster: Cluster, tmp_path: 
     cluster.replace(3, version, other)
     try:
         process = start(
-            cluster, tmp_path, sys.executable, *arguments, "--folder", str(tmp_path),
+            cluster, tmp_path, HERES, *arguments, "--folder", str(tmp_path),
             OMP_NUM_THREADS=str(cores), PYTHONDONTWRITEBYTECODE="1",
         )  # fmt: skip
         status, output = finish(process, LIMIT_S)

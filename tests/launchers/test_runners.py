@@ -73,6 +73,14 @@ otherwise exiting without calling MPI_FINALIZE first).
   Peer host:  {host}
 --------------------------------------------------------------------------
 """
+# Likewise, where a connection broke in which something was being sent.
+OPEN_MPI_CLOSED = """
+[{host}:00000] *** An error occurred in Socket closed
+[{host}:00000] *** reported by process [1015611393,0]
+[{host}:00000] *** on a NULL communicator
+prterun has exited due to process rank 0 with PID 0 on {host} calling
+"abort". This may have caused other processes in the application to be
+"""
 OPEN_MPI_4_ENDED = "  Process name: [[54118,1],2]\n  Exit code:    3\n"
 
 MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec")
@@ -99,6 +107,9 @@ MPICH, INTEL, OPEN_MPI = Mpich("mpiexec"), IntelMpi("mpiexec"), OpenMpi("mpiexec
         (OPEN_MPI, OPEN_MPI_PEER.format(host="node3") + OPEN_MPI_ENDED, Death(3)),
         (OPEN_MPI, OPEN_MPI_PEER.format(host="vm") + "node", Death(None)),  # which of two is not said
         (OPEN_MPI, OPEN_MPI_PEER.format(host="node3") + OPEN_MPI_KILLED, Death(1, signal=11)),
+        (OPEN_MPI, OPEN_MPI_CLOSED.format(host="vm"), Death(1)),
+        (OPEN_MPI, OPEN_MPI_CLOSED.format(host="node1"), Death(None)),  # which of three is not said
+        (OPEN_MPI, OPEN_MPI_CLOSED.format(host="vm") + OPEN_MPI_KILLED, Death(1, signal=11)),
         (MPICH, "Abort(1) on node 1 (rank 1 in comm 0)", None),
         (OPEN_MPI, "MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD", None),
     ],
