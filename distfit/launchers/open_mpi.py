@@ -55,7 +55,10 @@ class OpenMpi(Runner):
         """It refuses root, leaves its files where it is killed, and has ranks that wait keep their core from others."""
         found: dict[str, str] = {}
         if folder is not None:
-            found |= {"PRTE_MCA_prte_local_tmpdir_base": str(folder), "OMPI_MCA_orte_tmpdir_base": str(folder)}
+            # Version 5 reads the first, version 4 the second.
+            found |= dict.fromkeys(
+                ("PRTE_MCA_prte_local_tmpdir_base", "OMPI_MCA_orte_tmpdir_base"), str(folder)
+            )
         if os.geteuid() == 0:
             found |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         if layout.is_crowded:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from launch.cluster import ABSENT, Cluster, finish, why_not
-from safetensors import safe_open
+from safetensors.numpy import load_file
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -166,8 +166,7 @@ class Example(NamedTuple):
     def of(cls, output: str, folder: Path) -> "Example":
         said = [line for line in output.splitlines() if line.startswith("test accuracy")]
         assert len(said) == 1, output
-        with safe_open(folder / "out" / "best.safetensors", "numpy") as file:
-            return cls(said[0], {name: file.get_tensor(name) for name in file.keys()})
+        return cls(said[0], load_file(folder / "out" / "best.safetensors"))
 
 
 EXAMPLE = [str(REPOSITORY / "examples" / "fashion_mnist.py"), "--epochs", "1"]

@@ -181,7 +181,9 @@ def test_root_is_allowed_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_temporary_files_go_with_the_job() -> None:
     found = OPEN_MPI.variables(FEW, Path("/tmp/distfit-1"))
     assert found["PRTE_MCA_prte_local_tmpdir_base"] == "/tmp/distfit-1"  # version 5
-    assert found["OMPI_MCA_orte_local_tmpdir_base"] == "/tmp/distfit-1"  # version 4
+    assert (
+        found["OMPI_MCA_orte_tmpdir_base"] == "/tmp/distfit-1"
+    )  # version 4, which refuses the other beside it
     assert not any(
         "tmpdir" in name for name in OPEN_MPI.variables(HOSTS, None)
     )  # other hosts have no such folder
