@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("x", nargs="?", type=Path, help="a .npy file of inputs")
     parser.add_argument("y", nargs="?", type=Path, help="a .npy file of targets")
     parser.add_argument("--out", type=Path, default=Path("out/predictions.npy"))
-    parser.add_argument("--batch-size", type=int, default=256, help="rows of all ranks together")
+    parser.add_argument("--batch-size", type=int, default=1024, help="rows of all ranks together")
     options = parser.parse_args()
 
     model = load_model(options.model)
