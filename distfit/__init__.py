@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from distfit.errors import DistfitError, RemoteError
     from distfit.training import Model, Sequential, load_model
-    from distfit.training.foreign import TorchModel
+    from distfit.training.foreign import JaxModel, TorchModel
 
 __version__ = "0.1.0"
 
@@ -39,6 +39,7 @@ _FROM_MODULE = {
     "load_model": "training",
     "DistfitError": "errors",
     "RemoteError": "errors",
+    "JaxModel": "training.foreign",
     "TorchModel": "training.foreign",
 }
 _MODULES = (
@@ -47,8 +48,9 @@ _MODULES = (
 )  # fmt: skip
 
 __all__ = [
-    "DistfitError", "Model", "RemoteError", "Sequential", "TorchModel", "callbacks", "checkpoint", "comm", "config",
-    "data", "datasets", "errors", "initializers", "layers", "load_model", "losses", "metrics", "optimizers", "utils",
+    "DistfitError", "JaxModel", "Model", "RemoteError", "Sequential", "TorchModel", "callbacks", "checkpoint", "comm",
+    "config", "data", "datasets", "errors", "initializers", "layers", "load_model", "losses", "metrics", "optimizers",
+    "utils",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from distfit.comm import Communicator
@@ -41,3 +42,41 @@ def TorchModel(  # noqa: N802 - it reads as the class of what it returns
 
     engine = TorchEngine(module, device=device, invariant=invariant, output_shape=output_shape)
     return Model(engine=engine, comm=comm, name=name or type(module).__name__.lower())
+
+
+def JaxModel(  # noqa: N802 - it reads as the class of what it returns
+    apply: Callable[..., Any],
+    params: Any,
+    *,
+    state: Any = None,
+    trainable: Callable[[str], bool] | None = None,
+    output_shape: tuple[int, ...] | None = None,
+    comm: Communicator | None = None,
+    name: str | None = None,
+) -> Model:
+    """Return a model that trains a function of JAX on many ranks, as one rank would.
+
+    Behind `fit` ``model.engine.params`` holds what was learned, in the pytree in which it was given.
+
+    Args:
+        apply: ``apply(params, x)`` returns the output for rows. Where it has parameters of these names, it is called
+            with ``training=``, a bool; with ``rng=``, a key of JAX's for each row, or None where nothing is drawn; and
+            with ``state=``, and returns the output and the new state then.
+        params: a pytree of numbers, float32 or float64, which are trained.
+        state: a pytree of what a training pass changes, such as moving averages.
+        trainable: says of a parameter, by its name such as ``"dense/kernel"``, whether it is trained. Defaults to all.
+        output_shape: of one row of the output, where a metric such as F1Score has to know it.
+        comm: the ranks that train it together. Defaults to all ranks of the job.
+        name: in summaries. Defaults to the function's.
+
+    Raises:
+        ImportError: without JAX; the text names the extra to install.
+        TypeError: if the parameters have several dtypes, or are no numbers.
+        ValueError: if `state` and what the function takes do not agree.
+
+    Ranks: local; every rank makes its own, of the same function. Root's parameters hold.
+    """
+    from distfit.engines.jax import JaxEngine
+
+    engine = JaxEngine(apply, params, state=state, trainable=trainable, output_shape=output_shape)
+    return Model(engine=engine, comm=comm, name=name or getattr(apply, "__name__", "function"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distfit import Model, Sequential, TorchModel, layers, utils
+from distfit import JaxModel, Model, Sequential, TorchModel, layers, utils
 from distfit.comm import Communicator
 
 FEATURES, HIDDEN, CLASSES = 4, 6, 3
@@ -46,9 +46,46 @@ def torch_model(comm: Communicator, *, frozen: bool = False) -> Model:
     return TorchModel(module, comm=comm)
 
 
+def jax_model(comm: Communicator, *, frozen: bool = False) -> Model:
+    """Return it as a function of JAX, in double precision."""
+    import jax
+    import jax.numpy as jnp
+
+    from distfit.engines.jax import dropout, mean_over_batch
+
+    utils.set_random_seed(9)
+    jax.config.update("jax_enable_x64", True)
+    generator = np.random.default_rng(9)
+    params = {
+        "first": {"kernel": generator.normal(size=(FEATURES, HIDDEN)) / 2},
+        "last": {"bias": np.zeros(CLASSES), "kernel": generator.normal(size=(HIDDEN, CLASSES)) / 2},
+    }
+    averages = {"mean": np.zeros(HIDDEN), "variance": np.ones(HIDDEN)}
+
+    def apply(params: Any, x: Any, *, state: Any, training: bool, rng: Any) -> Any:
+        h = x @ params["first"]["kernel"]
+        if training:
+            mean = mean_over_batch(h)
+            variance = mean_over_batch((h - mean) ** 2)
+            new = {"mean": mean, "variance": variance}
+            moved = {name: 0.9 * state[name] + 0.1 * jax.lax.stop_gradient(new[name]) for name in state}
+        else:
+            mean, variance, moved = state["mean"], state["variance"], state
+        h = jax.nn.relu((h - mean) / jnp.sqrt(variance + 1e-3))
+        return dropout(rng, 0.3, h) @ params["last"]["kernel"] + params["last"]["bias"], moved
+
+    trainable = (lambda name: not name.startswith("first")) if frozen else None
+    return JaxModel(apply, params, state=averages, trainable=trainable, comm=comm)
+
+
 ENGINES: dict[str, Build] = {"numpy": numpy_model}
 if importlib.util.find_spec("torch"):
     ENGINES["torch"] = torch_model
+if importlib.util.find_spec("jax"):
+    ENGINES["jax"] = jax_model
+
+MESSAGES_OF_STEP = {"numpy": 1 + 2, "torch": 1 + 2, "jax": 1 + 4 + 1}
+"""Of each: the step's own, those of batch normalization, and one for state that a function has changed."""
 
 
 def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
