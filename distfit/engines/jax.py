@@ -11,7 +11,6 @@ import numpy as np
 
 try:
     import jax
-    import jax.numpy as jnp
 except ImportError as error:
     raise ImportError("JaxModel needs JAX: pip install 'distfit-mpi[jax]'") from error
 
