@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from distfit.errors import DistfitError, RemoteError
     from distfit.training import Model, Sequential, load_model
-    from distfit.training.foreign import JaxModel, TorchModel
+    from distfit.training.foreign import JaxModel, KerasModel, TorchModel
 
 __version__ = "0.1.0"
 
@@ -40,6 +40,7 @@ _FROM_MODULE = {
     "DistfitError": "errors",
     "RemoteError": "errors",
     "JaxModel": "training.foreign",
+    "KerasModel": "training.foreign",
     "TorchModel": "training.foreign",
 }
 _MODULES = (
@@ -48,9 +49,9 @@ _MODULES = (
 )  # fmt: skip
 
 __all__ = [
-    "DistfitError", "JaxModel", "Model", "RemoteError", "Sequential", "TorchModel", "callbacks", "checkpoint", "comm",
-    "config", "data", "datasets", "errors", "initializers", "layers", "load_model", "losses", "metrics", "optimizers",
-    "utils",
+    "DistfitError", "JaxModel", "KerasModel", "Model", "RemoteError", "Sequential", "TorchModel", "callbacks",
+    "checkpoint", "comm", "config", "data", "datasets", "errors", "initializers", "layers", "load_model", "losses",
+    "metrics", "optimizers", "utils",
 ]  # fmt: skip
 
 

@@ -121,6 +121,10 @@ class Engine(ABC):
         """
         return losses.get(identifier)
 
+    def read_metric(self, identifier: Any) -> Any:
+        """Return what `compile` was given as a metric; here as it is, which is one of distfit's, or its name."""
+        return identifier
+
     def loss_value(self, loss: Any, y: Any, y_pred: Any, sample_weight: Any) -> LossValue:
         """Return the value of a loss that `read_loss` returned, for arrays of the engine's own kind.
 
@@ -157,6 +161,30 @@ class Engine(ABC):
 
     def absorb_sums(self, layer: int, sums: np.ndarray) -> None:  # noqa: B027 - nor layers that sum
         """Take what `Step.sum_over_batch` gave in the forward pass, on a rank without rows."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The endings of files which the engine itself reads and writes; see `write_file`."""
+        return ()
+
+    def write_file(self, path: str, *, overwrite: bool) -> None:
+        """Write the model, or its weights, as its library does.
+
+        Raises:
+            OSError: if it cannot be written, or is there and must not be replaced.
+        """
+        raise NotImplementedError
+
+    def read_file(self, path: str) -> None:
+        """Write to the weights, by `Variable.assign`, what `write_file` wrote.
+
+        Raises:
+            OSError, ValueError: if it cannot be read, or does not fit.
+        """
+        raise NotImplementedError
+
+    def publish(self) -> None:  # noqa: B027 - most engines train the user's object itself
+        """Let the user's own object hold what was learned: when a training has ended."""
 
     def traced(self, compute: Callable[[], Evaluated]) -> tuple[Evaluated, list[tuple[str, Any]]]:
         """Compute gradients, and return the outputs of the layers, too, in their order, with what to call them.

@@ -82,8 +82,8 @@ class Compiled:
         compiled = cls(
             found,
             None if loss is None else losses.get(loss) if engine is None else engine.read_loss(loss),
-            _listed(metric_names),
-            _listed(weighted_metrics),
+            _read(engine, metric_names),
+            _read(engine, weighted_metrics),
             steps_per_execution,
             accumulation,
             on_nan,
@@ -127,10 +127,11 @@ class Compiled:
         return Scores(*self.resolve(output_shape))
 
 
-def _listed(given: Any) -> list[Any]:
+def _read(engine: Engine | None, given: Any) -> list[Any]:
     if given is None:
         return []
-    return list(given) if isinstance(given, (list, tuple)) else [given]
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    return listed if engine is None else [engine.read_metric(metric) for metric in listed]
 
 
 def compile(  # noqa: A001 - Keras's name

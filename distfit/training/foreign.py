@@ -80,3 +80,37 @@ def JaxModel(  # noqa: N802 - it reads as the class of what it returns
 
     engine = JaxEngine(apply, params, state=state, trainable=trainable, output_shape=output_shape)
     return Model(engine=engine, comm=comm, name=name or getattr(apply, "__name__", "function"))
+
+
+def KerasModel(  # noqa: N802 - it reads as the class of what it returns
+    model: Any,
+    *,
+    invariant: bool = True,
+    comm: Communicator | None = None,
+    name: str | None = None,
+) -> Model:
+    """Return a model that trains one of Keras on many ranks, as one rank would.
+
+    What it was compiled with is taken over: loss, optimizer and metrics. Behind `fit` the model itself holds what was
+    learned.
+
+    Args:
+        model: a built `keras.Model`, on Keras's JAX backend.
+        invariant: whether batch normalization and dropout within it see the global batch, and draw by row: only then
+            any number of ranks gives one rank's answer. See docs/engines.md.
+        comm: the ranks that train it together. Defaults to all ranks of the job.
+        name: in summaries. Defaults to the model's.
+
+    Raises:
+        ImportError: without Keras, or on another backend; the text says what to do.
+        TypeError: if it is no model of Keras.
+        ValueError: if it is not built, or does what no sum over ranks is; the text names the layer.
+
+    Ranks: local; every rank makes its own, of the same structure. Root's weights hold.
+    """
+    from distfit.engines.keras import KerasEngine, compiled_with
+
+    trained = Model(engine=KerasEngine(model, invariant=invariant), comm=comm, name=name or model.name)
+    if model.compiled:
+        trained.compile(**compiled_with(model))
+    return trained

@@ -358,6 +358,7 @@ class Model:
         Ranks: local, on all ranks alike.
         """
         self.optimizer.finalize_ema(self.engine.parameters)
+        self.engine.publish()
 
     # -- Keras's methods ----------------------------------------------------------------------------------------------
 

@@ -33,7 +33,8 @@ def save_weights(
     """Write all weights to one file, which is whole or absent whenever the process dies.
 
     Args:
-        filepath: ending in ``.safetensors`` or ``.npz``. Folders are made.
+        filepath: ending in ``.safetensors`` or ``.npz``, or as the engine's own files do (``.weights.h5`` of Keras).
+            Folders are made.
         overwrite: whether a file that is there may be replaced.
         include_optimizer: whether the optimizer's state is written, too, from which `load_weights` lets a training go
             on; to ``.safetensors`` alone.
@@ -46,6 +47,9 @@ def save_weights(
     """
 
     def write() -> None:
+        if _is_of_library(self, filepath):
+            self.engine.write_file(os.fspath(filepath), overwrite=overwrite)
+            return
         arrays, metadata = _weights(self), {}
         if include_optimizer:
             if not str(filepath).endswith(".safetensors"):
@@ -90,7 +94,7 @@ def save(self: Model, filepath: str | os.PathLike[str], overwrite: bool = True) 
     """Write the whole model to one file: layers, weights, what `compile` was given, and the optimizer's state.
 
     Args:
-        filepath: ending in ``.safetensors``.
+        filepath: ending in ``.safetensors``, or as the engine's own files do (``.keras`` of Keras).
         overwrite: whether a file that is there may be replaced.
 
     Raises:
@@ -138,7 +142,14 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
+def _is_of_library(model: Model, filepath: str | os.PathLike[str]) -> bool:
+    return bool(model.engine.formats) and str(filepath).endswith(model.engine.formats)
+
+
 def _save(model: Model, filepath: str | os.PathLike[str], *, overwrite: bool) -> None:
+    if _is_of_library(model, filepath):
+        model.engine.write_file(os.fspath(filepath), overwrite=overwrite)
+        return
     if not str(filepath).endswith(".safetensors"):
         raise ValueError(
             f"a model is saved to a file that ends in .safetensors. Received: {os.fspath(filepath)}"
@@ -208,6 +219,9 @@ def _write(
 
 def _load(model: Model, filepath: str, *, skip: bool) -> None:
     """Check all that is to be written before the first of it is."""
+    if _is_of_library(model, filepath):
+        model.engine.read_file(filepath)
+        return
     arrays, config = read_saved(filepath)
     variables = model.engine.variables
     if not skip:

@@ -1,12 +1,13 @@
 """The same small model in each engine that is installed here: what the contract of engines is tested with."""
 
 import importlib.util
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from distfit import JaxModel, Model, Sequential, TorchModel, layers, utils
+from distfit import JaxModel, KerasModel, Model, Sequential, TorchModel, layers, utils
 from distfit.comm import Communicator
 
 FEATURES, HIDDEN, CLASSES = 4, 6, 3
@@ -78,13 +79,37 @@ def jax_model(comm: Communicator, *, frozen: bool = False) -> Model:
     return JaxModel(apply, params, state=averages, trainable=trainable, comm=comm)
 
 
+def keras_model(comm: Communicator, *, frozen: bool = False) -> Model:
+    """Return it in Keras's layers, in double precision."""
+    import jax
+    import keras
+
+    jax.config.update("jax_enable_x64", True)
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    utils.set_random_seed(9)
+    keras.utils.set_random_seed(9)
+    first = keras.layers.Dense(HIDDEN, use_bias=False, name="first")
+    last = keras.layers.Dense(CLASSES, name="last")
+    rest = [
+        keras.layers.BatchNormalization(name="normal"),
+        keras.layers.ReLU(),
+        keras.layers.Dropout(0.3, name="drop"),
+    ]
+    model = keras.Sequential([keras.Input((FEATURES,)), first, *rest, last], name="small")
+    first.trainable = not frozen
+    return KerasModel(model, comm=comm)
+
+
 ENGINES: dict[str, Build] = {"numpy": numpy_model}
 if importlib.util.find_spec("torch"):
     ENGINES["torch"] = torch_model
 if importlib.util.find_spec("jax"):
     ENGINES["jax"] = jax_model
+if importlib.util.find_spec("keras") and os.environ.get("KERAS_BACKEND") == "jax":
+    ENGINES["keras"] = keras_model
 
-MESSAGES_OF_STEP = {"numpy": 1 + 2, "torch": 1 + 2, "jax": 1 + 4 + 1}
+MESSAGES_OF_STEP = {"numpy": 1 + 2, "torch": 1 + 2, "jax": 1 + 4 + 1, "keras": 1 + 4 + 1}
 """Of each: the step's own, those of batch normalization, and one for state that a function has changed."""
 
 
