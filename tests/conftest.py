@@ -5,12 +5,13 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["mpi_meeting"]
 
 # Programs: those that made expected values, with libraries that the tests do without, and the one with a fault in it.
-# And tests of PyTorch models, for which the same holds as for the next.
+# And tests of other libraries' models, for which the same holds as for the next.
 collect_ignore_glob = [
     "*/reference/*",
     "faults/program.py",
     "faults/interrupted.py",
     "engines/test_torch*.py",
+    "engines/test_keras*.py",
 ]
 
 # What needs the libraries of the extra `engines`: `make test-engines` names it.

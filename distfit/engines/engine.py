@@ -163,6 +163,11 @@ class Engine(ABC):
         """Take what `Step.sum_over_batch` gave in the forward pass, on a rank without rows."""
 
     @property
+    def own_metrics(self) -> list[Any]:
+        """What callbacks of the engine's library look for in `Model.metrics`, behind those that are computed."""
+        return []
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """The endings of files which the engine itself reads and writes; see `write_file`."""
         return ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -154,6 +156,17 @@ class KerasEngine(JaxEngine):
     # -- Keras's own model and files ----------------------------------------------------------------------------------
 
     @property
+    def own_metrics(self) -> list[Any]:
+        """What Keras's callbacks read from it is whether larger is better: they find that nowhere else."""
+        given = self.model._compile_metrics
+        if given is None:
+            return []
+        listed = type(given)(given._user_metrics, given._user_weighted_metrics)
+        rows = keras.ops.zeros((1, *np.ravel(self.output_shape)))
+        listed.build(rows, rows)
+        return [listed]
+
+    @property
     def formats(self) -> tuple[str, ...]:
         return ".keras", ".weights.h5"
 
@@ -166,11 +179,14 @@ class KerasEngine(JaxEngine):
             self._optimizer.publish()
 
     def write_file(self, path: str, *, overwrite: bool) -> None:
+        if not overwrite and os.path.exists(path):  # Keras would ask on the terminal
+            raise FileExistsError(f"{path} is there already, and overwrite=False")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.publish()
         if path.endswith(".keras"):
-            self.model.save(path, overwrite=overwrite)
+            self.model.save(path)
         else:
-            self.model.save_weights(path, overwrite=overwrite)
+            self.model.save_weights(path)
 
     def read_file(self, path: str) -> None:
         if path.endswith(".keras"):

@@ -11,7 +11,7 @@ import numpy as np
 from distfit.engines.padding import Padding
 from distfit.engines.values import LossValue
 from distfit.utils.configured import Configured
-from distfit.utils.nested import leaves
+from distfit.utils.nested import leaves, map_leaves
 
 _BY_ROW = "sum_over_batch_size"
 _BY_WEIGHT = "mean_with_sample_weight"
@@ -32,6 +32,7 @@ class KerasLoss(Configured):
         self._model = model
         self._is_by_weight = _reduction(model.loss) == _BY_WEIGHT
         self._padding = Padding()
+        self._is_built = False
         self._compute = jax.jit(jax.value_and_grad(self._sum))
 
     def get_config(self) -> dict[str, Any]:
@@ -46,6 +47,12 @@ class KerasLoss(Configured):
             y_pred: the model's output, the same.
             sample_weight: ``(rows,)``, or None.
         """
+        if (
+            not self._is_built
+        ):  # Keras makes what it counts with in the first call, which must not be a compiled one
+            first = map_leaves(lambda leaf: np.asarray(leaf)[:1], (y, y_pred))
+            self._model.compute_loss(y=first[0], y_pred=first[1], training=True)
+            self._is_built = True
         rows = len(leaves(y_pred)[0][1])
         dtype = np.dtype(leaves(y_pred)[0][1].dtype)
         weights = np.ones(rows, dtype) if sample_weight is None else np.asarray(sample_weight, dtype)
@@ -58,8 +65,8 @@ class KerasLoss(Configured):
         # Keras's mean divides by all rows, those included that are there for the shape, whose weights are 0.
         divisor = weights.sum() if self._is_by_weight else len(weights)
         # What weights add is the engine's to count, once for all ranks: they are zeros here.
-        zeros = [(v, keras.ops.zeros(v.shape, v.dtype)) for v in self._model.trainable_variables]
-        with keras.StatelessScope(zeros):
+        variables = [*self._model.trainable_variables, *self._model.metrics_variables]
+        with keras.StatelessScope([(v, keras.ops.zeros(v.shape, v.dtype)) for v in variables]):
             loss = self._model.compute_loss(y=y, y_pred=y_pred, sample_weight=weights, training=True)
             return (loss - sum(self._model.losses)) * divisor
 

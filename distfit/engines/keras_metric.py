@@ -18,12 +18,14 @@ class KerasMetric(Metric):
             those of all metrics that come with Keras.
 
     Raises:
-        TypeError: if they are not zero at first: then they are no sums.
+        TypeError: if they are not zero at first, or, with the first rows, do not double when these come again: then
+            they are no sums.
     """
 
     def __init__(self, metric: keras.metrics.Metric) -> None:
         super().__init__(metric.name, "max" if getattr(metric, "_direction", None) == "up" else "min")
         self._metric = metric
+        self._is_known_to_add = False
         self._find_fields()
 
     def get_config(self) -> dict[str, Any]:
@@ -49,16 +51,37 @@ class KerasMetric(Metric):
         }
 
     def measure(self, y_true: Any, y_pred: Any, sample_weight: np.ndarray | None) -> State:
-        zeros = [keras.ops.zeros(variable.shape, variable.dtype) for variable in self._metric.variables]
-        state = self._metric.stateless_update_state(zeros, y_true, y_pred, sample_weight=sample_weight)
-        return {
-            name: np.asarray(value).astype(np.float64) for name, value in zip(self.fields, state, strict=True)
-        }
+        def updated(state: list[Any]) -> list[Any]:
+            new = self._metric.stateless_update_state(state, y_true, y_pred, sample_weight=sample_weight)
+            return list(new)
+
+        once = updated(
+            [keras.ops.zeros(variable.shape, variable.dtype) for variable in self._metric.variables]
+        )
+        if not self._is_known_to_add:
+            self._check_that_it_adds(once, updated(once))
+        return {name: _in_float64(value) for name, value in zip(self.fields, once, strict=True)}
+
+    def _check_that_it_adds(self, once: list[Any], twice: list[Any]) -> None:
+        for variable, one, two in zip(self._metric.variables, once, twice, strict=True):
+            if not np.allclose(_in_float64(two), 2 * _in_float64(one), rtol=1e-3, equal_nan=True):
+                raise TypeError(
+                    f"{variable.name!r} of the metric {self.name} is no sum over rows, which ranks could add: the same"
+                    " rows again do not double it. Take one of distfit.metrics, in which fields may be minima and"
+                    " maxima, too"
+                )
+        self._is_known_to_add = True
 
     def compute(self, state: State) -> Any:
         values = [
-            keras.ops.convert_to_tensor(state[name], variable.dtype)
+            (variable, keras.ops.convert_to_tensor(state[name], variable.dtype))
             for name, variable in zip(self.fields, self._metric.variables, strict=True)
         ]
-        result = np.asarray(self._metric.stateless_result(values))
+        # A metric may return one of its variables, which holds these values within the scope alone.
+        with keras.StatelessScope(values):
+            result = np.asarray(keras.ops.convert_to_tensor(self._metric.result()))
         return float(result) if result.ndim == 0 else result
+
+
+def _in_float64(value: Any) -> np.ndarray:
+    return np.asarray(value).astype(np.float64)

@@ -262,7 +262,7 @@ class Model:
     def metrics(self) -> list[Any]:
         """The metrics that logs show besides the loss."""
         plain, weighted = self.compiled.resolve(self.output_shape)
-        return [*plain, *weighted]
+        return [*plain, *weighted, *self.engine.own_metrics]
 
     @property
     def scores(self) -> Scores:
