@@ -8,7 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-_PAYS_S = 0.002  # to hand a read over and its result back takes some 80 us, which has to be little beside the read
+_PAYS_S = (
+    0.002  # to hand a read over and its result back takes some 80 us, which has to be little beside the read
+)
 
 
 class ReadAhead:
