@@ -27,6 +27,7 @@ JOBS = (
     ("watching", 1),
     ("watching", 2),
     ("checkpoints", 1),
+    ("data", 1),
     ("peer_torch", 1),
     ("peer_torch", 2),
     ("peer_torch_model", 1),
@@ -35,6 +36,7 @@ JOBS = (
     ("peer_keras_dispatch", 1),
 )
 NEEDED = {
+    "data": ("h5py", "zarr"),
     "peer_torch": ("torch",),
     "peer_torch_model": ("torch",),
     "peer_keras": ("keras", "jax"),

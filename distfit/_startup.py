@@ -4,8 +4,8 @@ import atexit
 import os
 from pathlib import Path
 
-# Set by MPI launchers for each process that they start.
-RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "PALS_RANKID")
+from distfit._rank_variables import RANK_VARIABLES
+
 _OWNER = "DISTFIT_RANK_PROCESS"
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from distfit._startup import RANK_VARIABLES
+from distfit._rank_variables import RANK_VARIABLES
 from distfit.comm.patience import patience
 from distfit.errors import LaunchError
 

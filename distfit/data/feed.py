@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import ClassVar
+from functools import partial
+from types import TracebackType
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from distfit.data.batch import Batch
 from distfit.data.order import Order
+from distfit.data.read_ahead import ReadAhead
 from distfit.data.shard import Partition
 from distfit.data.source import Source
 from distfit.utils.activity import doing
@@ -64,9 +67,37 @@ class Feed(ABC):
             step: the number under which random numbers are drawn.
         """
 
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(  # noqa: B027 - a feed that reads when it is asked holds nothing
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of what reads for this feed."""
+
+
+class Share(NamedTuple):
+    """This rank's rows of a global batch.
+
+    Attributes:
+        first_row: the place of the first of them within the global batch.
+        place: their place among those of all batches of all passes; see `Batch`.
+        numbers: of the rows in the data set, int64.
+        mine: the rows where this rank finds them.
+    """
+
+    first_row: int
+    place: int
+    numbers: np.ndarray
+    mine: np.ndarray
+
 
 class IndexedFeed(Feed):
     """Global batches of rows that can be indexed.
+
+    The rows of an epoch's next batch are read while a step computes on this one, where distfit itself reads them and
+    that takes long; so two batches are in memory at most. Which rows those are is known beforehand, and nothing that
+    is random is drawn in the thread: a training sees the same with it and without, also from a checkpoint on.
 
     Args:
         source: this rank's rows, or those of all.
@@ -98,7 +129,9 @@ class IndexedFeed(Feed):
         self._steps_per_pass = -(-order.length // batch_size)
         self.steps: int = self._steps_per_pass if steps is None else steps
         self._next = self._stop = 0
-        self._ahead = _NOTHING
+        self._ordered = _NOTHING
+        self._ahead = ReadAhead()
+        self._reads_ahead = source.is_read_in_any_thread
 
     @property
     def has_next(self) -> bool:  # type: ignore[override]
@@ -106,7 +139,8 @@ class IndexedFeed(Feed):
 
     def begin(self, epoch: int, seed: int) -> None:
         if seed != self._order.seed:
-            self._order, self._ahead = replace(self._order, seed=seed), _NOTHING
+            self._order, self._ordered = replace(self._order, seed=seed), _NOTHING
+        self._ahead.forget()
         self._next = epoch * self.steps
         self._stop = self._next + self.steps
 
@@ -117,32 +151,54 @@ class IndexedFeed(Feed):
         self._next += batch
 
     def fetch(self, step: int) -> Batch:
-        passed, index = divmod(self._next, self._steps_per_pass)
+        share = self._share(self._next)
         self._next += 1
-        start = index * self._batch_size
-        rows = np.sort(self._rows(passed, start, min(start + self._batch_size, self._order.length)))
-        first_row, mine = self._partition.part(rows)
         with doing("reads a batch"):
+            stored = self._ahead.result(partial(self._source.read, share.mine)) if len(share.mine) else {}
+            if self.has_next and self._reads_ahead and self._ahead.pays:
+                self._read_ahead(self._share(self._next).mine)
             data = (
-                self._source.rows(
-                    mine, seed=self._order.seed, step=step, first_row=first_row, training=self._training
+                self._source.finish(
+                    stored,
+                    seed=self._order.seed,
+                    step=step,
+                    first_row=share.first_row,
+                    training=self._training,
                 )
-                if len(mine)
+                if stored
                 else self._source.no_rows()
             )
         return Batch(
             data,
-            rows=len(mine),
-            first_row=first_row,
-            place=passed * self._order.length + start + first_row,
+            rows=len(share.mine),
+            first_row=share.first_row,
+            place=share.place,
             has_next=self.has_next,
-            numbers=rows[first_row : first_row + len(mine)],
+            numbers=share.numbers,
         )
 
+    def _read_ahead(self, rows: np.ndarray) -> None:
+        if len(rows):
+            self._ahead.start(partial(self._source.read, rows))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ahead.__exit__(kind, error, trace)
+
+    def _share(self, number: int) -> Share:
+        """Return this rank's share of a batch by its number, counted from the start of the first epoch."""
+        passed, index = divmod(number, self._steps_per_pass)
+        start = index * self._batch_size
+        rows = np.sort(self._rows(passed, start, min(start + self._batch_size, self._order.length)))
+        first_row, mine = self._partition.part(rows)
+        place = passed * self._order.length + start + first_row
+        return Share(first_row, place, rows[first_row : first_row + len(mine)], mine)
+
     def _rows(self, passed: int, start: int, stop: int) -> np.ndarray:
-        known_pass, known_start, known = self._ahead
+        known_pass, known_start, known = self._ordered
         if known_pass != passed or start < known_start or stop > known_start + known.size:
             known_start = start
             known = self._order.rows(passed, start, max(stop, start + _LOOK_AHEAD_ROWS))
-            self._ahead = passed, start, known
+            self._ordered = passed, start, known
         return known[start - known_start : stop - known_start]

@@ -11,6 +11,7 @@ import numpy as np
 
 from distfit import config
 from distfit.data.mapping import Mapped, RowContext
+from distfit.data.taking import is_known, take
 from distfit.random import RowGenerator, stream_of
 from distfit.utils.nested import leaves, map_leaves, map_paths
 
@@ -48,33 +49,54 @@ class Source:
             for _, leaf in leaves(self.data[0])
         ]
 
-    def rows(
-        self, indices: np.ndarray, *, seed: int, step: int, first_row: int, training: bool
-    ) -> tuple[Any, ...]:
-        """Read rows.
+    def read(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Read rows as they are stored.
 
         Args:
             indices: ascending, int64.
+
+        Returns:
+            The rows of each array, by its path in `data`.
+
+        Raises:
+            IndexError: and whatever else a user's own source raises.
+
+        Ranks: local. In any thread, where `is_read_in_any_thread`.
+        """
+        places = indices + self.start
+        return {path: take(unmapped(leaf), places) for path, leaf in leaves(self.data)}
+
+    def finish(
+        self, stored: dict[str, np.ndarray], *, seed: int, step: int, first_row: int, training: bool
+    ) -> tuple[Any, ...]:
+        """Pass rows through the functions of `data.map`, and weigh them.
+
+        Args:
+            stored: what `read` returned; at least one row.
             seed: of the random numbers of `data.map`.
             step: the global batch's number, for the same.
             first_row: the place of the first row within the global batch, for the same.
             training: whether augmentations are on.
 
         Raises:
-            IndexError: and whatever else a user's own source raises.
+            Exception: whatever a user's function raises.
 
-        Ranks: local.
+        Ranks: local; in the thread that trains, as all code of a user's.
         """
-        places = indices + self.start
 
-        def fetch(path: str, leaf: Any) -> Any:
+        def finished(path: str, leaf: Any, rows: np.ndarray) -> Any:
             if not isinstance(leaf, Mapped):
-                return take(leaf, places)
-            generator = RowGenerator(seed, stream_of(f"map {path}"), step, first_row, len(places))
-            return leaf.function(fetch(f"{path}.", leaf.source), RowContext(training, generator))
+                return rows
+            generator = RowGenerator(seed, stream_of(f"map {path}"), step, first_row, len(rows))
+            return leaf.function(finished(f"{path}.", leaf.source, rows), RowContext(training, generator))
 
-        batch: tuple[Any, ...] = map_paths(fetch, self.data)
+        batch: tuple[Any, ...] = map_paths(lambda path, leaf: finished(path, leaf, stored[path]), self.data)
         return batch if self.class_weight is None else weigh_classes(batch, self.class_weight)
+
+    @property
+    def is_read_in_any_thread(self) -> bool:
+        """Whether reading calls no code of a user's, who may not expect another thread."""
+        return all(is_known(unmapped(leaf)) for _, leaf in leaves(self.data))
 
     def no_rows(self) -> tuple[Any, ...]:
         """Return what a rank without rows has: arrays of no rows, without a look at the user's own sources."""
@@ -106,20 +128,6 @@ class Source:
                 digest = zlib.crc32(np.ascontiguousarray(rows).tobytes())
                 described[name] += f", {len(self)} of them with sampled contents {digest:08x}"
         return described
-
-
-def take(leaf: Any, indices: np.ndarray) -> np.ndarray:
-    """Return rows of an array-like: a view of a NumPy array where they are consecutive.
-
-    Args:
-        leaf: anything whose ``[indices]`` are rows: NumPy, `np.memmap`, h5py, Zarr, a user's own sequence.
-        indices: ascending, int64.
-    """
-    if isinstance(leaf, np.ndarray):
-        if indices.size and indices[-1] - indices[0] + 1 == indices.size:
-            return np.asarray(leaf[int(indices[0]) : int(indices[-1]) + 1])
-        return np.asarray(leaf.take(indices, axis=0))
-    return np.asarray(leaf[indices])
 
 
 def unmapped(leaf: Any) -> Any:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from distfit.data import node_shared
 from distfit.datasets.fetching import Source, fetch
 from distfit.datasets.idx import read_idx
 
@@ -29,12 +30,15 @@ def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.nda
 
     Returns:
         ``(x_train, y_train), (x_test, y_test)``: 60,000 and 10,000 rows, uint8. A picture has shape (28, 28)
-        and values from 0 (background) to 255.
+        and values from 0 (background) to 255. Read-only; ``.copy()`` is not.
 
     Raises:
         DatasetUnavailable: if the data are not on this machine and cannot be downloaded.
 
-    Ranks: local; ranks that share a disk download once.
+    Ranks: local; ranks that share a disk download once, and those of a node share one copy.
     """
-    x_train, y_train, x_test, y_test = (read_idx(path) for path in fetch(SOURCE))
+    paths = fetch(SOURCE)
+    x_train, y_train, x_test, y_test = node_shared(
+        lambda: tuple(read_idx(path) for path in paths), name=" ".join(map(str, paths))
+    )
     return (x_train, y_train), (x_test, y_test)

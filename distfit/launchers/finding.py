@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from distfit._startup import RANK_VARIABLES
+from distfit._rank_variables import RANK_VARIABLES
 from distfit.errors import LaunchError
 from distfit.launchers.hydra import IntelMpi, Mpich
 from distfit.launchers.open_mpi import OpenMpi

@@ -107,7 +107,11 @@ def fit(
             self, callbacks, start.verbose, epochs=epochs, steps=feed.steps, batch_size=batch_size
         )
         self.progress.initial_epoch = initial_epoch
-        with Recovery(self, listed, feed, start.data, epochs) as recovery, listed.driven():
+        with (
+            start.reading(),
+            Recovery(self, listed, feed, start.data, epochs) as recovery,
+            listed.driven(),
+        ):
             fit_loop(
                 self,
                 feed,
@@ -165,7 +169,7 @@ def evaluate(
             steps=feed.steps,
             batch_size=batch_size,
         )
-        with listed.driven():
+        with start.reading(), listed.driven():
             scores = evaluate_loop(
                 self, feed, listed, partial(check_together, inputs=inputs, comm=self.comm.current)
             )
@@ -228,7 +232,7 @@ def predict(
         )
         comm = self.comm.current
         rows = WrittenRows(out) if isinstance(out, np.memmap) and feed.is_seekable else Rows()
-        with listed.driven():
+        with start.reading(), listed.driven():
             predict_loop(self, feed, listed, partial(check_together, inputs=inputs, comm=comm), rows)
         return rows.together(comm, gather, out)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,14 @@ class Start:
     feeds: dict[str, Feed]
     verbose: int
     data: dict[str, str]
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let the feeds read for the block. Behind it no thread reads, whether it ended well or with an error."""
+        with ExitStack() as stack:
+            for feed in self.feeds.values():
+                stack.enter_context(feed)
+            yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def test_two_arrays_get_numbers_of_their_own_and_maps_may_be_stacked() -> None:
     zeros = np.zeros((6, 2))
     source = read_inputs({"a": data.map(zeros, noisy), "b": data.map(data.map(zeros, noisy), noisy)}).source
     assert source is not None
-    (x,) = source.rows(np.arange(6), seed=1, step=0, first_row=0, training=True)
+    (x,) = source.finish(source.read(np.arange(6)), seed=1, step=0, first_row=0, training=True)
     assert (x["a"] != x["b"]).all()
     assert not np.allclose(np.abs(x["b"]), 2 * np.abs(x["a"]))
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from distfit import data
 from distfit.data import Batch, LocalPart, Source, read_inputs, split_validation, unpack
-from distfit.data.source import take, weigh_classes
+from distfit.data.source import weigh_classes
+from distfit.data.taking import take
 
 X = np.arange(30.0).reshape(10, 3)
 Y = np.arange(10)
@@ -25,7 +26,9 @@ def source_of(*args: Any, **options: Any) -> Source:
 
 
 def rows(source: Source, indices: Any) -> tuple[Any, ...]:
-    return source.rows(np.asarray(indices, np.int64), seed=0, step=0, first_row=0, training=True)
+    return source.finish(
+        source.read(np.asarray(indices, np.int64)), seed=0, step=0, first_row=0, training=True
+    )
 
 
 class Own:
