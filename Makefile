@@ -48,14 +48,19 @@ test-faults: test-environment ## run jobs in which something goes wrong, or that
 	@$(STAGE) "faults" $(BIN)/python tests/run_faults.py --quick
 	@$(STAGE) "faults" $(BIN)/python tests/run_kills.py --quick
 
-faults: test-environment openmpi-environment ## run the whole fault matrix, on MPICH and Open MPI, and all kills; write their tables
+faults: test-environment engines-environment openmpi-environment ## run the whole fault matrix, on MPICH and Open MPI, all kills, and the quick part of both with PyTorch; write their tables
 	@$(BIN)/python tests/run_faults.py --open-mpi $(VENV)-openmpi/bin/python --table tests/faults/RESULTS.md
 	@$(BIN)/python tests/run_kills.py --table tests/faults/KILLS.md
+	@$(BIN)/python tests/run_faults.py --quick --engine torch --table tests/faults/RESULTS-torch.md
+	@$(BIN)/python tests/run_kills.py --quick --engine torch --table tests/faults/KILLS-torch.md
 
-test-engines: engines-environment ## run what needs other libraries: their callbacks at 2 ranks, all engines at up to 4
+test-engines: engines-environment ## run what needs other libraries: their callbacks at 2 ranks, all engines at up to 4, faults and a kill with PyTorch
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 2 tests/third_party
 	@$(STAGE) "engines" $(BIN)/python -m pytest tests/engines/test_torch*.py distfit/engines/torch*.py
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 4 tests/engines/test_contract.py tests/engines/test_torch*.py
+	@$(STAGE) "engines" $(BIN)/python tests/run_faults.py --quick --engine torch Normalization
+	@$(STAGE) "engines" $(BIN)/python tests/run_faults.py --quick --engine torch "/ loss /"
+	@$(STAGE) "engines" $(BIN)/python tests/run_kills.py --engine torch "rank 0 of 2 at 5%"
 
 test-launch: test-environment openmpi-environment ## run jobs across three hosts, in namespaces of this machine, with both MPIs
 	@OPEN_MPI=$(VENV)-openmpi/bin/python $(STAGE) "hosts" $(BIN)/python -m pytest -p no:cacheprovider tests/launch/across_hosts.py

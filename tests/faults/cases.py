@@ -1,7 +1,7 @@
 """The fault matrix: which fault, where, on which ranks of how many; and what a user has to see of it.
 
-A case is right if the job ended within `END_S` of the fault, with the status and the words that `expected` says, and
-left no process and no file behind. `make faults` runs all cases, `make test` the quick ones.
+A case is right if the job ended within its `end_s` of the fault, with the status and the words that `expected` says,
+and left no process and no file behind. `make faults` runs all cases, `make test` the quick ones.
 """
 
 import itertools
@@ -14,6 +14,8 @@ from faults.job import Ended
 from support.faulty import HOOKS, WORK
 
 END_S = 15.0
+IMPORT_S = {"numpy": 0.0, "torch": 15.0}
+"""What an engine's library may take to load on a busy machine, while the other ranks wait or have begun to end."""
 
 # Which ranks fail, of how many: root, the last one, two at once.
 PLACEMENTS = (
@@ -46,6 +48,7 @@ class Case:
         size: how many ranks there are.
         ranks: on which of them.
         mpi: ``"MPICH"`` or ``"Open MPI"``.
+        engine: what computes the model: ``"numpy"`` or ``"torch"``.
         quick: whether `make test` runs it, too.
     """
 
@@ -54,6 +57,7 @@ class Case:
     size: int
     ranks: tuple[int, ...]
     mpi: str = "MPICH"
+    engine: str = "numpy"
     quick: bool = False
 
     @property
@@ -80,9 +84,14 @@ class Case:
         return f"{self.mpi}, distfit run" if self.is_supervised else self.mpi
 
     @property
+    def end_s(self) -> float:
+        """How long after the fault the job may last."""
+        return END_S + IMPORT_S[self.engine]
+
+    @property
     def arguments(self) -> list[str]:
         """Those of the program."""
-        return [self.fault, self.place, ",".join(map(str, self.ranks))]
+        return [self.engine, self.fault, self.place, ",".join(map(str, self.ranks))]
 
     @property
     def variables(self) -> dict[str, str]:
@@ -236,7 +245,7 @@ def _misplaced(case: Case) -> tuple[str, ...]:
         hook = case.place.removeprefix("root ")
         return (rf"CollectiveInRootHook: {case.fault} .*injection\.py:\d+.*Observer\.{hook}", r"rank 0\b")
     verb = "calls" if case.fault == "barrier" else "begins"
-    others = r"(program|faulty)\.py:\d+" if case.place != "after fit" else "leaves the program"
+    others = r"(program|faulty|faulty_torch)\.py:\d+" if case.place != "after fit" else "leaves the program"
     return (
         *(rf"rank {rank} {verb} {case.fault}.*injection\.py:\d+" for rank in case.ranks),
         *(rf"rank {rank} .*{others}" for rank in range(case.size) if rank not in case.ranks),
@@ -249,7 +258,7 @@ def faults_of(case: Case, ended: Ended) -> list[str]:
     found = []
     if ended.status is None:
         found.append("it hung")
-    elif ended.seconds > END_S:
+    elif ended.seconds > case.end_s:
         found.append(f"it ended {ended.seconds:.0f} s after the fault")
     if not ended.struck:
         found.append("the fault never came")

@@ -1,4 +1,4 @@
-"""A training that somebody kills: python interrupted.py FOLDER WATCHER KIND EVENT VICTIMS.
+"""A training that somebody kills: python interrupted.py ENGINE FOLDER WATCHER KIND EVENT VICTIMS.
 
 It writes what it arrives at to FOLDER. On rank WATCHER the events of one KIND are counted, ``train`` or ``write``: at
 number EVENT that rank kills the VICTIMS, ranks divided by commas. A training that nobody kills has -1 for EVENT; it
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faults.killed_models import MODELS
 from support import faulty
 
-from distfit import Sequential, callbacks, config, layers, losses, optimizers, utils
+from distfit import callbacks, config, utils
 
-folder = Path(sys.argv[1])
-watcher, kind, event = int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-victims = [int(rank) for rank in sys.argv[5].split(",")]
+engine, folder = sys.argv[1], Path(sys.argv[2])
+watcher, kind, event = int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+victims = [int(rank) for rank in sys.argv[6].split(",")]
 
 config.set_floatx("float64")
 utils.set_random_seed(11)
@@ -27,19 +28,7 @@ random = np.random.default_rng(5)
 x = random.normal(size=(205, 6))
 y = (x[:, :1] * x[:, 1:2] > 0).astype(np.float64)
 
-model = Sequential(
-    [
-        layers.Dense(16, activation="tanh", input_shape=(6,)),
-        layers.BatchNormalization(),
-        layers.Dropout(0.25),
-        layers.Dense(1, activation="sigmoid"),
-    ]
-)
-model.compile(
-    optimizer=optimizers.Adam(optimizers.schedules.ExponentialDecay(0.02, 10, 0.9)),
-    loss=losses.BinaryCrossentropy(),
-    metrics=["accuracy", "auc"],
-)
+model = MODELS[engine]()
 
 
 class Everything(callbacks.Callback):

@@ -71,6 +71,7 @@ def run(
         "FAULT_STAMP": str(stamp),
         "FAULT_OUT": str(out),
         "PYTHONFAULTHANDLER": "1",
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache"),  # else in TMPDIR, where PyTorch means it to stay
     }
     began = time.time()
     with output.open("wb") as file:

@@ -8,7 +8,7 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from faults import job
+from faults.cases import IMPORT_S
 
 from distfit.checkpoint import read_arrays
 
@@ -41,6 +42,7 @@ class Kill:
         watcher: the rank that counts events, and kills.
         kind: of the events: ``"train"`` or ``"write"``.
         moment: at which of them, as a part of all.
+        engine: what computes the model: ``"numpy"`` or ``"torch"``.
     """
 
     before: int
@@ -49,6 +51,7 @@ class Kill:
     watcher: int
     kind: str
     moment: float
+    engine: str
 
     @property
     def name(self) -> str:
@@ -58,12 +61,12 @@ class Kill:
         return f"{who} of {self.before} at {self.moment:.0%} of {where}, then {self.after} ranks"
 
 
-def kills(*, quick: bool) -> list[Kill]:
+def kills(engine: str, *, quick: bool) -> list[Kill]:
     """Draw all cases, or some of them."""
-    return list(_draw())[:: _QUICK if quick else 1]
+    return list(_draw(engine))[:: _QUICK if quick else 1]
 
 
-def _draw() -> Iterator[Kill]:
+def _draw(engine: str) -> Iterator[Kill]:
     draw = random.Random(_SEED)
     for number in range(MOMENTS):
         before = draw.choice((1, 2, 2, 3, 3, 4))
@@ -76,7 +79,9 @@ def _draw() -> Iterator[Kill]:
         victims = tuple(range(before)) if number % 4 == 3 else (draw.randrange(before),)
         kind = ("train", "write")[number % 2]
         watcher = 0 if kind == "write" else draw.randrange(before)
-        yield Kill(before, after[number % 3], victims, watcher, kind, draw.random() * _LAST_MOMENT[kind])
+        yield Kill(
+            before, after[number % 3], victims, watcher, kind, draw.random() * _LAST_MOMENT[kind], engine
+        )
 
 
 @dataclass(frozen=True)
@@ -92,23 +97,31 @@ class Undisturbed:
     counts: list[dict[str, int]]
 
 
-def undisturbed(folder: Path, executor: Executor) -> dict[int, Undisturbed]:
-    """Train without a kill at each number of ranks."""
-    trained = executor.map(lambda size: _start(folder / f"{size}", size, 0, "train", -1, (0,)), _SIZES)
+def undisturbed(
+    engine: str, sizes: Sequence[int], folder: Path, executor: Executor
+) -> dict[int, Undisturbed]:
+    """Train without a kill at each of some numbers of ranks."""
+    trained = executor.map(lambda size: _start(engine, folder / f"{size}", size, 0, "train", -1, (0,)), sizes)
     return {
         size: Undisturbed(folder / f"{size}", json.loads(ended.output.splitlines()[-1]))
-        for size, ended in zip(_SIZES, trained, strict=True)
+        for size, ended in zip(sizes, trained, strict=True)
     }
 
 
 def _start(
-    folder: Path, size: int, watcher: int, kind: str, event: int, victims: tuple[int, ...]
+    engine: str,
+    folder: Path,
+    size: int,
+    watcher: int,
+    kind: str,
+    event: int,
+    victims: tuple[int, ...],
 ) -> job.Ended:
     folder.mkdir(exist_ok=True)
     return job.run(
-        [str(PROGRAM), str(folder), str(watcher), kind, str(event), ",".join(map(str, victims))],
+        [str(PROGRAM), engine, str(folder), str(watcher), kind, str(event), ",".join(map(str, victims))],
         size,
-        limit_s=_LIMIT_S,
+        limit_s=_LIMIT_S + IMPORT_S[engine],
     )
 
 
@@ -117,10 +130,11 @@ def faults_of(kill: Kill, expected: dict[int, Undisturbed]) -> list[str]:
     folder = Path(tempfile.mkdtemp(prefix="kill-"))
     try:
         events = expected[kill.before].counts[kill.watcher][kill.kind]
-        killed = _start(folder, kill.before, kill.watcher, kill.kind, int(kill.moment * events), kill.victims)
+        event = int(kill.moment * events)
+        killed = _start(kill.engine, folder, kill.before, kill.watcher, kill.kind, event, kill.victims)
         if not killed.struck or killed.status in (0, None):
             return [f"it was not killed: status {killed.status}"]
-        again = _start(folder, kill.after, 0, "train", -1, (0,))
+        again = _start(kill.engine, folder, kill.after, 0, "train", -1, (0,))
         if again.status != 0:
             return [f"its second start ended with status {again.status}: {again.output[-2000:]}"]
         left = [f"it left {what}" for ended in (killed, again) for what in ended.left]

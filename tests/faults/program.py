@@ -1,6 +1,7 @@
-"""A training with one fault in it: python program.py FAULT PLACE RANKS; see injection.py for the faults."""
+"""A training with one fault in it: python program.py ENGINE FAULT PLACE RANKS; see injection.py for the faults."""
 
 import atexit
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ from support import faulty
 
 from distfit import callbacks
 
-fault = Fault(*sys.argv[1:], rank=rank_of_environment())
+parts = importlib.import_module({"numpy": "support.faulty", "torch": "support.faulty_torch"}[sys.argv[1]])
+fault = Fault(*sys.argv[2:], rank=rank_of_environment())
 atexit.register(fault.at, "at exit")
 out = Path(os.environ["FAULT_OUT"])
 
 with faulty.watched(fault.at):
-    model = faulty.model()
+    model = parts.model()
     fault.model = model
     x, y = faulty.rows()
     if fault.is_("short data", "data"):
