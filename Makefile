@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAGE := $(PYTHON) tools/budget.py run
+# Small functions take longer to compile than to run.
+JAX := KERAS_BACKEND=jax JAX_PLATFORMS=cpu JAX_DISABLE_MOST_OPTIMIZATIONS=1
 
 SCRIPTS := .ci/run $(wildcard launch/*.sh) launch/slurm.sbatch docker/launch.sh docker/with-keys.sh
 
@@ -54,13 +56,15 @@ faults: test-environment engines-environment openmpi-environment ## run the whol
 	@$(BIN)/python tests/run_faults.py --quick --engine torch --table tests/faults/RESULTS-torch.md
 	@$(BIN)/python tests/run_kills.py --quick --engine torch --table tests/faults/KILLS-torch.md
 
-test-engines: engines-environment ## run what needs other libraries: their callbacks at 2 ranks, all engines at up to 4, faults and a kill with PyTorch
+test-engines: engines-environment ## run what needs other libraries: their callbacks, all engines at 2 to 4 ranks, faults and a kill with PyTorch
 	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 2 tests/third_party
 	@$(STAGE) "engines" $(BIN)/python -m pytest tests/engines/test_torch*.py distfit/engines/torch*.py
-	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 4 tests/engines/test_contract.py tests/engines/test_torch*.py
+	@$(STAGE) "engines" $(BIN)/python tests/run_mpi.py -n 4 tests/engines/test_torch*.py tests/engines/test_contract.py -k "not jax"
 	@$(STAGE) "engines" $(BIN)/python tests/run_faults.py --quick --engine torch Normalization
-	@$(STAGE) "engines" $(BIN)/python tests/run_faults.py --quick --engine torch "/ loss /"
 	@$(STAGE) "engines" $(BIN)/python tests/run_kills.py --engine torch "rank 0 of 2 at 5%"
+	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python -m pytest tests/engines/test_jax*.py tests/engines/test_keras*.py distfit/engines/jax*.py distfit/engines/keras*.py
+	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 3 tests/engines/test_jax*.py tests/engines/test_contract.py -k jax
+	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 2 tests/engines/test_keras*.py tests/engines/test_contract.py -k keras
 
 test-launch: test-environment openmpi-environment ## run jobs across three hosts, in namespaces of this machine, with both MPIs
 	@OPEN_MPI=$(VENV)-openmpi/bin/python $(STAGE) "hosts" $(BIN)/python -m pytest -p no:cacheprovider tests/launch/across_hosts.py

@@ -10,7 +10,8 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 import distfit
 
-collect_ignore_glob = ["distfit/engines/torch*.py"]  # `make test-engines` names them: they need PyTorch
+# `make test-engines` names them: they need PyTorch and JAX.
+collect_ignore_glob = ["distfit/engines/torch*.py", "distfit/engines/jax*.py"]
 
 
 def in_a_folder_of_its_own(namespace: dict[str, Any]) -> None:

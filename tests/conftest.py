@@ -11,6 +11,7 @@ collect_ignore_glob = [
     "faults/program.py",
     "faults/interrupted.py",
     "engines/test_torch*.py",
+    "engines/test_jax*.py",
     "engines/test_keras*.py",
 ]
 

@@ -20,7 +20,8 @@ BUDGET_S = {
     "tests": 720,
     "README and demo": 180,
     "faults": 240,
-    "engines": 360,
+    "engines": 300,
+    "JAX and Keras": 420,
     "hosts": 240,
 }
 TOTAL_S = 25 * 60

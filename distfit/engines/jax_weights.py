@@ -124,7 +124,8 @@ def common_dtype(params: Any) -> str:
         TypeError: if they are not all float32, or all float64, or JAX has no float64.
     """
     paths, _ = jax.tree_util.tree_flatten_with_path(params)
-    dtypes = {_as_array(leaf, "the parameter").dtype.name: "/".join(map(_key, path)) for path, leaf in paths}
+    named = [("/".join(map(_key, path)), leaf) for path, leaf in paths]
+    dtypes = {_as_array(leaf, f"the parameter {name}").dtype.name: name for name, leaf in named}
     if len(dtypes) > 1 or not set(dtypes) <= set(_OF_PARAMETERS):
         found = ", ".join(f"{dtype} ({name})" for dtype, name in dtypes.items())
         raise TypeError(
