@@ -11,7 +11,7 @@ JAX := KERAS_BACKEND=jax JAX_PLATFORMS=cpu JAX_DISABLE_MOST_OPTIMIZATIONS=1
 SCRIPTS := .ci/run $(wildcard launch/*.sh) launch/slurm.sbatch docker/launch.sh docker/with-keys.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train test check lint test-serial test-faults test-engines test-launch test-site-mpi test-docker test-slurm faults bench clean demo-environment \
+.PHONY: help demo train test check lint test-serial test-faults test-engines test-engines-3 test-launch test-site-mpi test-docker test-slurm faults bench clean demo-environment \
 	test-environment engines-environment openmpi-environment site-environment
 
 help: ## say what can be made
@@ -63,8 +63,11 @@ test-engines: engines-environment ## run what needs other libraries: their callb
 	@$(STAGE) "engines" $(BIN)/python tests/run_faults.py --quick --engine torch Normalization
 	@$(STAGE) "engines" $(BIN)/python tests/run_kills.py --engine torch "rank 0 of 2 at 5%"
 	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python -m pytest tests/engines/test_jax*.py tests/engines/test_keras*.py distfit/engines/jax*.py distfit/engines/keras*.py
-	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 3 tests/engines/test_jax*.py tests/engines/test_keras*.py
+	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 2 tests/engines/test_jax*.py tests/engines/test_keras*.py
 	@$(JAX) $(STAGE) "JAX and Keras" $(BIN)/python tests/run_mpi.py -n 2 tests/engines/test_contract.py -k "jax or keras"
+
+test-engines-3: engines-environment ## JAX and Keras at 3 ranks, and at 2 and 1; 4 minutes, most of which is compiling
+	@$(JAX) $(BIN)/python tests/run_mpi.py -n 3 tests/engines/test_jax*.py tests/engines/test_keras*.py
 
 test-launch: test-environment openmpi-environment ## run jobs across three hosts, in namespaces of this machine, with both MPIs
 	@OPEN_MPI=$(VENV)-openmpi/bin/python $(STAGE) "hosts" $(BIN)/python -m pytest -p no:cacheprovider tests/launch/across_hosts.py
