@@ -10,8 +10,8 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 import distfit
 
-# `make test-engines` names them: they need PyTorch and JAX.
-collect_ignore_glob = ["distfit/engines/torch*.py", "distfit/engines/jax*.py"]
+# `make test-engines` names them: they need PyTorch, JAX and Keras.
+collect_ignore_glob = [f"distfit/engines/{library}*.py" for library in ("torch", "jax", "keras")]
 
 
 def in_a_folder_of_its_own(namespace: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ collect_ignore_glob = [
     "*/reference/*",
     "faults/program.py",
     "faults/interrupted.py",
+    "support/faulty_torch.py",
     "engines/test_torch*.py",
     "engines/test_jax*.py",
     "engines/test_keras*.py",
