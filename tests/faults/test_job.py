@@ -16,7 +16,7 @@ def run(tmp_path: Path, body: str) -> job.Ended:
 def test_a_job_that_ends_in_order(tmp_path: Path) -> None:
     ended = run(tmp_path, "print(os.environ['WORD']); raise SystemExit(4)")
     assert (ended.status, ended.struck) == (4, True)
-    assert ended.output.split()[:2] == ["given", "given"]
+    assert ended.output.count("given") == 2  # the ranks' lines may come mixed
     assert [what for what in ended.left if not what.startswith("shared memory")] == []
 
 
