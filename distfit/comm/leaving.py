@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from distfit.comm import failure_record
+from distfit.comm import failure_record, whole_tracebacks
 from distfit.comm.agreement import Agreement
 from distfit.comm.phase import Phase
 from distfit.errors import RankLeft, RemoteError
@@ -48,6 +48,7 @@ def register(group: Group) -> None:
     """Leave this group, too, at the end of the process. Groups are left in the order in which they were made."""
     if not _groups:
         atexit.register(leave)
+        whole_tracebacks.install()
         failure_record.keep(_groups, uncaught)
     _groups[id(group)] = group
 

@@ -78,7 +78,10 @@ class Mpich(Hydra):
         return {}
 
     def death(self, text: str, rank_of: Mapping[Process, int]) -> Death | None:
-        """It names the process of the first rank that a signal killed, and no rank that ended by itself."""
+        """It names the process of the first rank that a signal killed, and no rank that ended by itself.
+
+        It kills the others as soon as a rank's connection breaks: on a busy machine it was seen to name one of these.
+        """
         killed = _MPICH.search(text) or _MPICH_AFAR.search(text)
         if not killed:
             return None

@@ -1,6 +1,7 @@
 """Whole jobs of two ranks under `python -m distfit run`."""
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -92,7 +93,8 @@ def test_two_kills_are_survived_and_told_in_three_lines(tmp_path: Path) -> None:
         "attempt of failed after s: rank was killed by signal 9, SIGKILL",
         "attempt of ended after s, in order",
     ]
-    assert done.stderr.count("rank 1 was killed by signal 9, SIGKILL; attempt") == 2  # and at the time
+    # And at the time. Which rank it was, MPICH does not know for certain: it kills the other one the same way.
+    assert len(re.findall(r"rank \d was killed by signal 9, SIGKILL; attempt", done.stderr)) == 2
     assert "starts in 0.25 s" in done.stderr
     logs = {
         path.relative_to(tmp_path / "logs"): path.read_text() for path in (tmp_path / "logs").rglob("*.log")
