@@ -1,21 +1,21 @@
 """A notice board in memory, on which each rank of a group says what it does, and reads what the others do.
 
-The ranks of a machine share one: an anonymous file in memory, which the first of them makes and the others open through
-its process's entry in /proc. It has no name of its own, so that nothing is left of it however the job ends. Where it
-cannot be shared, as between containers, a rank has a board to itself and knows nothing of the others. Only watchdogs
-read and write it: it costs the training nothing, and needs no lock, since each row has one writer and a number that is
-read half an update too early matters to nobody.
+The ranks of a machine share one, a `memory_file`. Where it cannot be shared, as between containers, a rank has a board
+to itself and knows nothing of the others. Only watchdogs read and write it: it costs the training nothing, and needs no
+lock, since each row has one writer and a number that is read half an update too early matters to nobody.
 """
 
 import contextlib
 import mmap
 import os
-import secrets
 import weakref
-from dataclasses import dataclass
 
 import numpy as np
 
+from distfit.comm import memory_file
+from distfit.comm.memory_file import Place
+
+PURPOSE = "distfit-board"
 TEXT_BYTES = 216
 
 ROW = np.dtype([
@@ -25,29 +25,6 @@ ROW = np.dtype([
     ("step", "<i8"),  # of its training
     ("text", f"S{TEXT_BYTES}"),  # what it does, in UTF-8
 ])  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a board lies.
-
-    Attributes:
-        path: of the file that a process of this machine has open.
-        name: of the file: the same path may be another file in another container.
-    """
-
-    path: str
-    name: str
-
-    def open(self) -> int:
-        """Return a descriptor of the file.
-
-        Raises:
-            OSError: if it cannot be reached from here, or is another one.
-        """
-        if os.readlink(self.path).split()[0] != f"/memfd:{self.name}":
-            raise FileNotFoundError(self.path)
-        return os.open(self.path, os.O_RDWR)
 
 
 class Board:
@@ -83,13 +60,11 @@ class Board:
 
         Ranks: local.
         """
-        name = f"distfit-{secrets.token_hex(8)}"
         try:
-            file = os.memfd_create(name)
-            os.truncate(file, size * ROW.itemsize)
+            file, place = memory_file.make(PURPOSE, size * ROW.itemsize)
         except OSError:
             return cls(size)
-        return cls(size, file, Place(f"/proc/{os.getpid()}/fd/{file}", name))
+        return cls(size, file, place)
 
     @classmethod
     def open(cls, place: Place | None, size: int) -> "Board":

@@ -107,13 +107,16 @@ class Communicator:
         The first use joins all ranks: it divides the cores of each node among them, and their watchdogs meet.
         """
         if self.size > 1:
-            limit_blas_threads(len(self._node))
-            watchdog.watch(self.transport, self._node)
+            limit_blas_threads(len(self.node_ranks))
+            watchdog.watch(self.transport, self.node_ranks)
         return Agreement(self.transport)
 
     @functools.cached_property
-    def _node(self) -> Sequence[int]:
-        """The ranks on this machine."""
+    def node_ranks(self) -> Sequence[int]:
+        """The ranks on this machine, in order.
+
+        Ranks: every rank, the first time.
+        """
         return self.transport.node_ranks()
 
     @property
@@ -123,7 +126,7 @@ class Communicator:
         Ranks: every rank, the first time.
         """
         self.agreement  # noqa: B018 - it asks for the node's ranks, in the same order on all ranks
-        return self._node.index(self.rank)
+        return self.node_ranks.index(self.rank)
 
     @property
     def local_size(self) -> int:
@@ -132,7 +135,7 @@ class Communicator:
         Ranks: every rank, the first time.
         """
         self.agreement  # noqa: B018
-        return len(self._node)
+        return len(self.node_ranks)
 
     def print(self, *values: Any, **options: Any) -> None:
         """Print on root alone.

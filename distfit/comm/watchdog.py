@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distfit.comm import signals
-from distfit.comm.board import Board, Place
+from distfit.comm.board import Board
 from distfit.comm.group_watch import NAP_S, GroupWatch, Report
 from distfit.comm.heartbeat import Contact, Heartbeat, addresses_of, open_link
 from distfit.comm.lookout import Lookout
+from distfit.comm.memory_file import Place
 from distfit.comm.own_thread import OwnThread
 from distfit.comm.packing import pack, unpack
 from distfit.comm.patience import EXIT_STALLED, patience

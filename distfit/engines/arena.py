@@ -1,6 +1,8 @@
 """One flat buffer for all parameters of a model, or for all their gradients: what is sent and updated at once."""
 
+import mmap
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,11 +17,14 @@ class Arena:
     Args:
         shapes: of the parts, in order.
         dtype: of all of them.
+        trained: how many of the parts, from the first on, updates may change. The others begin on a page of their own,
+            since in memory that ranks share these are each rank's own.
 
     Attributes:
         buffer: the whole, one-dimensional.
         starts: each part's first element.
         stops: where each part ends, the gap of zeros behind it included.
+        common: the elements in the parts that updates may change.
         views: the parts, in their shapes.
 
     Example:
@@ -29,16 +34,29 @@ class Arena:
         ([0, 16], (2, 3))
     """
 
-    def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: str) -> None:
+    def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: str, trained: int | None = None) -> None:
         step = _ALIGNMENT // np.dtype(dtype).itemsize
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        self.stops = np.cumsum([-(-size // step) * step for size in sizes], dtype=int).tolist()
-        self.starts = [0, *self.stops[:-1]][: len(sizes)]
-        length = self.stops[-1] if self.stops else 0
-        room = np.zeros(length + step, dtype)
+        page = mmap.PAGESIZE // np.dtype(dtype).itemsize
+        bounds = [0]
+        for number, shape in enumerate(shapes):
+            if number == trained:
+                bounds[-1] = _up_to(bounds[-1], page)
+            bounds.append(bounds[-1] + _up_to(int(np.prod(shape)), step))
+        self._shapes = list(shapes)
+        self.starts, self.stops = map(list, zip(*pairwise(bounds), strict=True)) if shapes else ([], [])
+        self.common = bounds[-1] if trained is None else (self.stops[trained - 1] if trained else 0)
+        room = np.zeros(bounds[-1] + step, dtype)
         first = (-room.ctypes.data % _ALIGNMENT) // room.itemsize
-        self.buffer = room[first : first + length]
+        self.move(room[first : first + bounds[-1]])
+
+    def move(self, buffer: np.ndarray) -> None:
+        """Lie in another buffer of this length from here on, which holds the same already."""
+        self.buffer = buffer
         self.views = [
-            self.buffer[start : start + size].reshape(shape)
-            for start, size, shape in zip(self.starts, sizes, shapes, strict=True)
+            buffer[start : start + int(np.prod(shape))].reshape(shape)
+            for start, shape in zip(self.starts, self._shapes, strict=True)
         ]
+
+
+def _up_to(size: int, step: int) -> int:
+    return -(-size // step) * step

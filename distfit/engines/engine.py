@@ -6,7 +6,7 @@ docs/engines.md shows the least that makes an engine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -185,6 +185,32 @@ class Engine(ABC):
 
         Raises:
             OSError, ValueError: if it cannot be read, or does not fit.
+        """
+        raise NotImplementedError
+
+    # -- where ranks of one machine hold one copy of the weights; see `training.node_update` -------------------------
+
+    @property
+    def common(self) -> int | None:
+        """How many elements of `parameters`, from the first on, updates may change; the rest is state.
+
+        None where the buffers cannot lie in memory that is given to the engine. Else it has `move` and `finish_sum`.
+        """
+        return None
+
+    def move(self, parameters: np.ndarray, gradients: np.ndarray) -> None:
+        """Hold the weights, and their gradients, in these buffers from here on. They hold the same already."""
+        raise NotImplementedError
+
+    def finish_sum(self, divisor: float, places: Sequence[slice]) -> float:
+        """Make elements of the gradient buffer ready for the optimizer: what regularizers add, say.
+
+        Args:
+            divisor: the number of values of the loss.
+            places: of the elements. No others are touched.
+
+        Returns:
+            What these gradients, summed over all ranks, are to be divided by.
         """
         raise NotImplementedError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,7 @@ class NumpyEngine(Engine):
         for number, parameter in enumerate(self._parameters):
             if not parameter.initialized:
                 parameter.initialize(np.random.default_rng([seed, number]))
+        self._parameters.sort(key=lambda parameter: not parameter.trainable)
 
     # -- the arenas -------------------------------------------------------------------------------------------------
 
@@ -58,14 +59,28 @@ class NumpyEngine(Engine):
         ):
             return self._arena
         shapes = [p.shape for p in self._parameters]
-        dtype = config.floatx()
-        self._arena, self._gradient_arena = Arena(shapes, dtype), Arena(shapes, dtype)
+        trained = sum(p.trainable for p in self._parameters)
+        self._arena, self._gradient_arena = (Arena(shapes, config.floatx(), trained) for _ in range(2))
+        for parameter, weight in zip(self._parameters, self._arena.views, strict=True):
+            weight[...] = parameter.value
+        self._bind()
+        return self._arena
+
+    def _bind(self) -> None:
+        assert self._arena is not None  # noqa: S101 - it was allocated
         for parameter, weight, gradient in zip(
             self._parameters, self._arena.views, self._gradient_arena.views, strict=True
         ):
-            weight[...] = parameter.value
             parameter.bind(weight, gradient if parameter.trainable else None)
-        return self._arena
+
+    @property
+    def common(self) -> int | None:
+        return (self._arena or self._allocate()).common
+
+    def move(self, parameters: np.ndarray, gradients: np.ndarray) -> None:
+        self._allocate().move(parameters)
+        self._gradient_arena.move(gradients)
+        self._bind()
 
     @property
     def parameters(self) -> np.ndarray:
@@ -127,7 +142,7 @@ class NumpyEngine(Engine):
             for p in layer.parameters
             if p.trainable
         ]
-        self._regularized = [p for _, p in self._trained if p.regularizer is not None]
+        self._regularized = [(p, places[id(p)][0]) for _, p in self._trained if p.regularizer is not None]
         return [
             Segment(
                 f"{self.names[layer]}/{p.name}", *places[id(p)]
@@ -215,14 +230,20 @@ class NumpyEngine(Engine):
     # -- after the reduction ----------------------------------------------------------------------------------------
 
     def penalty(self) -> float:
-        return sum(p.regularizer.penalty(p.value) for p in self._regularized if p.regularizer is not None)
+        return sum(p.regularizer.penalty(p.value) for p, _ in self._regularized if p.regularizer is not None)
 
     def update(self, divisor: float) -> None:
         if self._optimizer is None:
             raise TypeError("the engine was compiled without an optimizer")
-        for parameter in self._regularized:
-            parameter.add_penalty_gradient(divisor)
-        self._optimizer.apply(self.parameters, self.gradients, divisor)
+        everything = slice(0, self.gradients.size)
+        self._optimizer.apply(self.parameters, self.gradients, self.finish_sum(divisor, [everything]))
+
+    def finish_sum(self, divisor: float, places: Sequence[slice]) -> float:
+        for parameter, start in self._regularized:
+            for place in places:
+                first, last = (max(bound - start, 0) for bound in (place.start, place.stop))
+                parameter.add_penalty_gradient(divisor, slice(first, last))
+        return divisor
 
     def absorb_sums(self, layer: int, sums: np.ndarray) -> None:
         self.graph.calls[layer].layer.absorb_sums(sums)

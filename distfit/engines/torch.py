@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -267,5 +267,15 @@ class TorchEngine(Engine):
     def update(self, divisor: float) -> None:
         if self._optimizer is None:
             raise TypeError("the engine was compiled without an optimizer")
-        self._optimizer.apply(self.parameters, self.gradients, divisor / self._divided)
+        self._optimizer.apply(self.parameters, self.gradients, self.finish_sum(divisor, []))
+
+    @property
+    def common(self) -> int | None:
+        return self._weights.common
+
+    def move(self, parameters: np.ndarray, gradients: np.ndarray) -> None:
+        self._weights.move(parameters, gradients)
+
+    def finish_sum(self, divisor: float, places: Sequence[slice]) -> float:  # noqa: ARG002
         self._guess = 2.0 ** math.floor(math.log2(divisor))
+        return divisor / self._divided

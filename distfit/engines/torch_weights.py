@@ -26,11 +26,13 @@ class Staged:
         shapes: of the parts, in order.
         dtype: of all of them.
         device: where the module computes.
+        trained: see `Arena`.
         is_shared: whether both sides are one memory. Defaults to whether the device is the CPU.
 
     Attributes:
         views: the parts on the device, in their shapes.
         arena: the parts on the host.
+        is_shared: as given.
     """
 
     def __init__(
@@ -38,14 +40,21 @@ class Staged:
         shapes: list[tuple[int, ...]],
         dtype: torch.dtype,
         device: torch.device,
+        trained: int | None = None,
         *,
         is_shared: bool | None = None,
     ) -> None:
-        self.arena = Arena(shapes, str(dtype).removeprefix("torch."))
-        self._host = torch.from_numpy(self.arena.buffer)
-        self._is_shared = device.type == "cpu" if is_shared is None else is_shared
-        self._flat = self._host if self._is_shared else self._host.to(device, copy=True)
+        self.arena = Arena(shapes, str(dtype).removeprefix("torch."), trained)
+        self.is_shared = device.type == "cpu" if is_shared is None else is_shared
+        self._device = device
         self._host_is_newer = self._device_is_newer = False
+        self.move(self.arena.buffer)
+
+    def move(self, buffer: np.ndarray) -> None:
+        """Lie in another buffer on the host from here on, which holds the same already; with new `views`."""
+        self.arena.move(buffer)
+        self._host = torch.from_numpy(buffer)
+        self._flat = self._host if self.is_shared else self._host.to(self._device, copy=True)
         self.views = [
             self._flat[start : start + view.size].view(view.shape)
             for start, view in zip(self.arena.starts, self.arena.views, strict=True)
@@ -53,7 +62,7 @@ class Staged:
 
     def host(self) -> np.ndarray:
         """Return the buffer on the host, to be read or written."""
-        if not self._is_shared:
+        if not self.is_shared:
             if self._device_is_newer:
                 self._host.copy_(self._flat)
             self._device_is_newer, self._host_is_newer = False, True
@@ -61,7 +70,7 @@ class Staged:
 
     def device(self) -> torch.Tensor:
         """Return the buffer on the device, to be read or written."""
-        if not self._is_shared:
+        if not self.is_shared:
             if self._host_is_newer:
                 self._flat.copy_(self._host)
             self._host_is_newer, self._device_is_newer = False, True
@@ -93,7 +102,8 @@ class Weights:
         self._views: dict[torch.Tensor, torch.Tensor] = {}
         for dtype in dict.fromkeys([self.dtype, *(tensor.dtype for tensor in tensors)]):
             of_dtype = [tensor for tensor in tensors if tensor.dtype == dtype]
-            staged = Staged([tuple(tensor.shape) for tensor in of_dtype], dtype, device)
+            trained = sum(isinstance(tensor, nn.Parameter) for tensor in of_dtype)
+            staged = Staged([tuple(tensor.shape) for tensor in of_dtype], dtype, device, trained)
             name = "" if dtype == self.dtype else f"buffers of {dtype}"
             self._by_dtype[name] = staged
             staged.device()
@@ -103,7 +113,7 @@ class Weights:
                 self._views[tensor] = view
                 self._places[tensor] = name, slice(start, start + view.numel())
         shapes = [tuple(tensor.shape) for tensor in tensors if tensor.dtype == self.dtype]
-        self.gradients = Staged(shapes, self.dtype, device)
+        self.gradients = Staged(shapes, self.dtype, device, len(self.parameters))
         self._of_gradients = dict(zip(self.parameters, self.gradients.views, strict=False))
         self._written: set[torch.Tensor] = set()
         self._hooked: set[torch.Tensor] = set()
@@ -135,7 +145,25 @@ class Weights:
 
     def like(self, device: torch.device) -> Staged:
         """Return another buffer that is laid out as that of the weights, of zeros."""
-        return Staged([view.shape for view in self._by_dtype[""].arena.views], self.dtype, device)
+        shapes: list[tuple[int, ...]] = [tuple(view.shape) for view in self._by_dtype[""].arena.views]
+        return Staged(shapes, self.dtype, device, len(self.parameters))
+
+    @property
+    def common(self) -> int | None:
+        """How many elements of `flat` are parameters; None where the module computes elsewhere than on the host."""
+        weights = self._by_dtype[""]
+        return weights.arena.common if weights.is_shared else None
+
+    def move(self, parameters: np.ndarray, gradients: np.ndarray) -> None:
+        """Lie in other buffers from here on, which hold the same already. The tensors stay the objects they are."""
+        weights = self._by_dtype[""]
+        weights.move(parameters)
+        self.gradients.move(gradients)
+        tensors = [tensor for tensor, (buffer, _) in self._places.items() if not buffer]
+        with self.own_writes():
+            for tensor, view in zip(tensors, weights.views, strict=True):
+                tensor.data = self._views[tensor] = view
+        self._of_gradients = dict(zip(self.parameters, self.gradients.views, strict=False))
 
     def to_device(self) -> None:
         """Let the module see what was written on the host.

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from distfit.comm.board import ROW, Board, Place
+from distfit.comm.board import PURPOSE, ROW, Board
+from distfit.comm.memory_file import Place
 
 
 class Steps:
@@ -38,7 +39,10 @@ class Steps:
         for path in descriptors.iterdir():
             with contextlib.suppress(OSError):
                 target = str(path.readlink())
-                if target.startswith("/memfd:distfit-") and path.stat().st_size == self._size * ROW.itemsize:
+                if (
+                    target.startswith(f"/memfd:{PURPOSE}-")
+                    and path.stat().st_size == self._size * ROW.itemsize
+                ):
                     name = target.removeprefix("/memfd:").split()[0]
                     return Board.open(Place(str(path), name), self._size)
         return None

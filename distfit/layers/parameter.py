@@ -116,10 +116,16 @@ class Parameter:
             self._gradient[...] = 0
             self._fresh = False
 
-    def add_penalty_gradient(self, factor: float) -> None:
-        """Add `factor` times the gradient of the regularizer's penalty to the gradient."""
+    def add_penalty_gradient(self, factor: float, place: slice = slice(None)) -> None:
+        """Add `factor` times the gradient of the regularizer's penalty to the gradient.
+
+        Args:
+            factor: any number.
+            place: the elements to which it is added, of the weight as one row.
+        """
         if self.regularizer is not None and self._gradient is not None:
-            self._gradient += factor * self.regularizer.gradient(self.value)
+            penalty = factor * self.regularizer.gradient(self.value)
+            self._gradient.reshape(-1)[place] += penalty.reshape(-1)[place]
 
 
 class GradientWrite:

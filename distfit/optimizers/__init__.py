@@ -10,7 +10,8 @@ from distfit.optimizers.known import KNOWN, get
 from distfit.optimizers.lamb import Lamb
 from distfit.optimizers.lars import LARS
 from distfit.optimizers.layerwise import LayerwiseOptimizer
-from distfit.optimizers.optimizer import Optimizer, Segment
+from distfit.optimizers.optimizer import Optimizer
+from distfit.optimizers.parts import Arrays, Part, Segment
 from distfit.optimizers.rmsprop import RMSprop
 from distfit.optimizers.sgd import SGD
 
@@ -21,11 +22,13 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Arrays",
     "Chunk",
     "ElementwiseOptimizer",
     "Lamb",
     "LayerwiseOptimizer",
     "Optimizer",
+    "Part",
     "RMSprop",
     "Segment",
     "Step",

@@ -52,6 +52,7 @@ class Chunk:
         slots: the optimizer's arrays by name.
         scratch: an array of the same length and dtype, with anything in it.
         decay: the weight decay that applies here; 0.0 for none.
+        place: where in the arena they are.
     """
 
     weights: np.ndarray
@@ -59,6 +60,7 @@ class Chunk:
     slots: dict[str, np.ndarray]
     scratch: np.ndarray
     decay: float
+    place: slice
 
 
 def merge(runs: Iterable[Run]) -> list[Run]:

@@ -5,11 +5,12 @@ anyway. So each function takes a scale, and returns the one with which the updat
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from distfit.optimizers.norms import squared_norm
+from distfit.optimizers.parts import alone
 
 
 def clip_by_value(parts: Sequence[np.ndarray], scale: float, limit: float) -> float:
@@ -52,7 +53,11 @@ def clip_by_norm(parts: Sequence[np.ndarray], scale: float, limit: float, scratc
 
 
 def clip_by_global_norm(
-    parts: Sequence[np.ndarray], scale: float, limit: float, scratch: np.ndarray
+    parts: Sequence[np.ndarray],
+    scale: float,
+    limit: float,
+    scratch: np.ndarray,
+    add_up: Callable[[float], float] = alone,
 ) -> float:
     """Return the scale that brings the L2 norm of all parts together down to `limit` (Pascanu et al., 2013).
 
@@ -61,13 +66,14 @@ def clip_by_global_norm(
         scale: positive.
         limit: positive.
         scratch: float64, for `squared_norm`.
+        add_up: returns the sum of this number over all ranks that hold other parts of the gradient.
 
     Returns:
         `scale`, or less.
 
-    Ranks: local.
+    Ranks: local, but for `add_up`.
     """
-    total = math.fsum(squared_norm(part, scratch) for part in parts)
+    total = add_up(math.fsum(squared_norm(part, scratch) for part in parts))
     return scale * _shrink(scale * math.sqrt(total), limit)
 
 

@@ -15,6 +15,8 @@ class LayerwiseOptimizer(Optimizer):
     by a learning rate of the parameter's own, the global one times the trust ratio.
     """
 
+    is_layerwise = True
+
     @abstractmethod
     def prepare(self, chunk: Chunk, step: Step) -> None:
         """Overwrite the chunk's gradients with its direction, and update what that needs."""

@@ -10,31 +10,16 @@ each parameter's step by the norms of its weights and gradients.
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from distfit.optimizers import arguments, clipping, moving_average, slots
 from distfit.optimizers.arena import Chunk, Run, Step
+from distfit.optimizers.parts import Arrays, Part, Segment, alone, check_inside, divide
 from distfit.optimizers.schedules import LearningRateSchedule
 from distfit.utils.configured import Configured
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Where one trainable parameter lies in the arena.
-
-    Attributes:
-        name: of the parameter, such as ``"dense/kernel"``.
-        start: first element.
-        stop: one past its last element.
-    """
-
-    name: str
-    start: int
-    stop: int
 
 
 class Optimizer(Configured, ABC):
@@ -53,6 +38,7 @@ class Optimizer(Configured, ABC):
         chunk_size: elements of a chunk. Five float32 arrays of 65,536 elements take 1.3 MB, about a core's
             cache; with smaller chunks the calls themselves begin to count.
         hyperparameters: attributes that a callback may change, which ranks then agree on.
+        is_layerwise: whether the step at an element depends on others of its parameter.
 
     Raises:
         ValueError: if more than one clip is set, or an argument is out of its range.
@@ -62,6 +48,7 @@ class Optimizer(Configured, ABC):
 
     chunk_size: ClassVar[int] = 65_536
     hyperparameters: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
+    is_layerwise: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -94,9 +81,8 @@ class Optimizer(Configured, ABC):
         self._undecayed: tuple[str, ...] = ()
         self._size = 0
         self._layout: tuple[Segment, ...] = ()
-        self._segments: tuple[Segment, ...] = ()
-        self._runs: list[Run] = []
-        self._cuts: tuple[int, int, float | None, list[list[Chunk]]] | None = None
+        self._whole = Part((), [])
+        self._cuts: tuple[Arrays, Part, float | None, list[list[Chunk]]] | None = None
         self._slots: slots.Slots = {}
         self._scratch = np.empty(0)
         self._wide_scratch = np.empty(0)
@@ -166,7 +152,7 @@ class Optimizer(Configured, ABC):
             ValueError: if segments overlap or leave the arena, or if slots of another arena are held already.
         """
         ordered = tuple(sorted(segments, key=lambda segment: segment.start))
-        _check_inside(ordered, size)
+        check_inside(ordered, size)
         if not self.built:
             self._allocate(size, np.dtype(dtype), ordered)
         elif (size, np.dtype(dtype)) != (self._size, self._scratch.dtype) or set(ordered) - set(self._layout):
@@ -175,9 +161,8 @@ class Optimizer(Configured, ABC):
                 f"{self._scratch.dtype} elements. Received: {len(ordered)} parameters, not all of these, in "
                 f"an arena of {size} {np.dtype(dtype)} elements. Make a new optimizer for another model"
             )
-        self._segments = ordered
         self._cuts = None
-        self._runs = self.arrange([Run(s.start, s.stop, self._decays(s.name)) for s in ordered])
+        self._whole = self._part(ordered)
 
     def apply(self, parameters: np.ndarray, gradients: np.ndarray, divisor: float) -> None:
         """Make one update, in place: clip the gradients, decay the weights, take the step, average.
@@ -192,16 +177,68 @@ class Optimizer(Configured, ABC):
         """
         self._check_arena(parameters)
         self._check_arena(gradients)
-        scale = self._clip(gradients, 1.0 / float(divisor))
+        cuts = self._cuts  # a trainer brings the same arrays at every step
+        known = cuts is not None and cuts[0].parameters is parameters and cuts[0].gradients is gradients
+        arrays = cuts[0] if cuts is not None and known else Arrays(parameters, gradients, self._slots)
+        self.apply_part(arrays, self._whole, divisor)
+
+    def apply_part(
+        self,
+        arrays: Arrays,
+        part: Part,
+        divisor: float,
+        *,
+        gather: Callable[[slice], None] | None = None,
+        add_up: Callable[[float], float] = alone,
+    ) -> None:
+        """Make a rank's part of an update, of which all ranks that share the arrays make theirs.
+
+        Args:
+            arrays: that are changed.
+            part: one of `divide`. Every rank counts the update, one without elements too.
+            divisor: as in `apply`.
+            gather: called with each place before its gradients are read, which are then brought there; only where
+                `is_one_pass`.
+            add_up: returns the sum of the parts' numbers, for a norm that is taken over all of them.
+        """
+        scale = self._clip(arrays, part, 1.0 / float(divisor), add_up)
         step = Step(self.iterations + 1, self.learning_rate, scale)
-        for chunks in self._cut(parameters, gradients):
+        for chunks in self._cut(arrays, part):
+            if gather is not None:
+                for chunk in chunks:
+                    gather(chunk.place)
             self.update_run(chunks, step)
             if self.use_ema:
                 for chunk in chunks:
                     moving_average.accumulate(chunk, step, self.ema_momentum)
         self.iterations += 1
         if self.ema_overwrite_frequency and self.iterations % self.ema_overwrite_frequency == 0:
-            self.finalize_ema(parameters)
+            self._overwrite_by_ema(arrays.parameters, arrays.slots, part)
+
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether an update reads each gradient once, where it changes the weight: no clip, no norm comes before."""
+        return not self.is_layerwise and self.clipvalue is self.clipnorm is self.global_clipnorm is None
+
+    def divide(self, count: int) -> list[Part]:
+        """Divide an update among ranks.
+
+        Parameters are cut where the update allows it; where it takes norms of them, each is one rank's.
+
+        Args:
+            count: of the ranks.
+        """
+        whole = self.is_layerwise or self.clipnorm is not None
+        return [self._part(segments) for segments in divide(self._whole.segments, count, whole=whole)]
+
+    def take_slots(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep the slots in other arrays from here on, which hold the same already.
+
+        Args:
+            arrays: one for each of `state`, of its shape and dtype.
+        """
+        self._slots = dict(arrays)
+        self._cuts = None
 
     def swap_ema(self, parameters: np.ndarray) -> None:
         """Exchange the weights and their moving average. Before the first update it does nothing.
@@ -212,16 +249,14 @@ class Optimizer(Configured, ABC):
         if not self.use_ema:
             raise ValueError(f"{self.name} keeps no moving average of the weights. Make it with use_ema=True")
         if self.iterations:
-            for run in self._runs:
+            for run in self._whole.runs:
                 part = slice(run.start, run.stop)
                 moving_average.swap(parameters[part], self._slots[moving_average.SLOT][part])
 
     def finalize_ema(self, parameters: np.ndarray) -> None:
         """Put the moving average in the weights' place, if one is kept: at the end of training."""
         if self.use_ema and self.iterations:
-            for run in self._runs:
-                part = slice(run.start, run.stop)
-                np.copyto(parameters[part], self._slots[moving_average.SLOT][part])
+            self._overwrite_by_ema(parameters, self._slots, self._whole)
 
     def numbers(self) -> dict[str, float]:
         """Return the hyperparameters, by name. No weight decay is a weight decay of 0.0."""
@@ -282,36 +317,51 @@ class Optimizer(Configured, ABC):
         self._layout, self._size = ordered, size
         self.built = True
 
-    def _clip(self, gradients: np.ndarray, scale: float) -> float:
+    def _part(self, segments: Sequence[Segment]) -> Part:
+        return Part(
+            tuple(segments), self.arrange([Run(s.start, s.stop, self._decays(s.name)) for s in segments])
+        )
+
+    def _overwrite_by_ema(self, parameters: np.ndarray, held: slots.Slots, part: Part) -> None:
+        for run in part.runs:
+            place = slice(run.start, run.stop)
+            np.copyto(parameters[place], held[moving_average.SLOT][place])
+
+    def _clip(self, arrays: Arrays, part: Part, scale: float, add_up: Callable[[float], float]) -> float:
         if self.clipvalue is self.clipnorm is self.global_clipnorm is None:
             return scale
-        parts = [gradients[segment.start : segment.stop] for segment in self._segments]
+        gradients = [arrays.gradients[segment.start : segment.stop] for segment in part.segments]
         if self.clipvalue is not None:
-            return clipping.clip_by_value(parts, scale, self.clipvalue)
+            return clipping.clip_by_value(gradients, scale, self.clipvalue)
         if self.clipnorm is not None:
-            return clipping.clip_by_norm(parts, scale, self.clipnorm, self._wide_scratch)
+            return clipping.clip_by_norm(gradients, scale, self.clipnorm, self._wide_scratch)
         assert self.global_clipnorm is not None  # noqa: S101 - the last of the three
-        return clipping.clip_by_global_norm(parts, scale, self.global_clipnorm, self._wide_scratch)
+        return clipping.clip_by_global_norm(
+            gradients, scale, self.global_clipnorm, self._wide_scratch, add_up
+        )
 
-    def _cut(self, parameters: np.ndarray, gradients: np.ndarray) -> list[list[Chunk]]:
-        """Return each run's chunks. A trainer brings the same arrays at every step: they are cut once."""
-        cut = self._cuts
-        if cut is None or cut[:3] != (id(parameters), id(gradients), self.weight_decay):
-            chunks = [self._chunks(run, parameters, gradients) for run in self._runs]
-            self._cuts = cut = (id(parameters), id(gradients), self.weight_decay, chunks)
-        return cut[3]
+    def _cut(self, arrays: Arrays, part: Part) -> list[list[Chunk]]:
+        """Return what `update_run` gets, one after the other: it is cut once."""
+        cuts = self._cuts
+        if cuts is None or cuts[0] is not arrays or cuts[1] is not part or cuts[2] != self.weight_decay:
+            runs = [self._chunks(run, arrays) for run in part.runs]
+            # What needs nothing of its neighbours is finished while it is in the cache, its average included.
+            chunks = runs if self.is_layerwise else [[chunk] for run in runs for chunk in run]
+            self._cuts = cuts = (arrays, part, self.weight_decay, chunks)
+        return cuts[3]
 
-    def _chunks(self, run: Run, parameters: np.ndarray, gradients: np.ndarray) -> list[Chunk]:
+    def _chunks(self, run: Run, arrays: Arrays) -> list[Chunk]:
         decay = (self.weight_decay or 0.0) if run.decays else 0.0
         return [
             Chunk(
-                parameters[part],
-                gradients[part],
-                {name: slot[part] for name, slot in self._slots.items()},
-                self._scratch[: part.stop - part.start],
+                arrays.parameters[place],
+                arrays.gradients[place],
+                {name: slot[place] for name, slot in arrays.slots.items()},
+                self._scratch[: place.stop - place.start],
                 decay,
+                place,
             )
-            for part in run.slices(self._scratch.size)
+            for place in run.slices(self._scratch.size)
         ]
 
     def _decays(self, name: str) -> bool:
@@ -332,14 +382,3 @@ def _arguments(kind: type[Optimizer]) -> tuple[str, ...]:
     signatures = [inspect.signature(cls) for cls in kind.__mro__ if issubclass(cls, Optimizer)]
     names = dict.fromkeys(name for signature in signatures for name in signature.parameters)
     return tuple(name for name in names if name not in kind.hyperparameters)
-
-
-def _check_inside(ordered: Sequence[Segment], size: int) -> None:
-    free = 0
-    for segment in ordered:
-        if not free <= segment.start <= segment.stop <= size:
-            raise ValueError(
-                f"segments lie side by side in an arena of {size} elements. "
-                f"Received: {segment}, where elements from {free} were free"
-            )
-        free = segment.stop

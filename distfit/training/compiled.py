@@ -32,6 +32,7 @@ class Compiled:
         on_nan: what is done where loss or gradients are not finite.
         on_divergence: what is done where ranks no longer hold the same.
         divergence_every: steps between two comparisons within an epoch, or None.
+        share_memory: whether ranks of one machine hold one copy of what is trained.
     """
 
     optimizer: Updater
@@ -43,6 +44,7 @@ class Compiled:
     on_nan: str
     on_divergence: str
     divergence_every: int | None
+    share_memory: bool
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class Compiled:
         on_nan: str,
         on_divergence: str,
         divergence_every: int | None,
+        share_memory: bool,
     ) -> Compiled:
         """Look everything up. An engine knows more kinds than distfit's own; a model that is not built yet has none.
 
@@ -89,6 +92,7 @@ class Compiled:
             on_nan,
             on_divergence,
             divergence_every,
+            share_memory,
         )
         compiled.resolve(None)  # a wrong name is better told here than when the model is built
         return compiled
@@ -105,6 +109,7 @@ class Compiled:
             self.on_nan,
             self.on_divergence,
             self.divergence_every,
+            self.share_memory,
         )
         return describe(parts)
 
@@ -146,6 +151,7 @@ def compile(  # noqa: A001 - Keras's name
     on_nan: str = "ignore",
     on_divergence: str = "raise",
     divergence_every: int | None = None,
+    share_memory: bool = True,
 ) -> None:
     """Say how the model is trained.
 
@@ -166,6 +172,8 @@ def compile(  # noqa: A001 - Keras's name
             is looked at when an epoch ends. ``"raise"`` heals what is rounding, with a warning, and raises where it is
             more; ``"heal"`` continues from root's, with a warning; ``"ignore"`` looks at nothing.
         divergence_every: look so often within an epoch, too, in steps.
+        share_memory: whether the ranks of one machine hold one copy of weights and optimizer state, and each updates a
+            part of it, where an optimizer of distfit's changes weights on the CPU. The numbers are the same without.
 
     Raises:
         ValueError: for an unknown name; the text lists the known ones.
@@ -184,5 +192,6 @@ def compile(  # noqa: A001 - Keras's name
             on_nan=on_nan,
             on_divergence=on_divergence,
             divergence_every=divergence_every,
+            share_memory=share_memory,
         )
     )

@@ -47,6 +47,7 @@ def fit(
     recovery.look()
     callbacks.on_train_begin()
     recovery.restore()
+    model.shared_state.place()
     logs: dict[str, object] = recovery.logs
     for epoch in range(model.progress.initial_epoch, epochs):  # of which on_train_begin may have decided
         callbacks.on_epoch_begin(epoch)
@@ -84,6 +85,7 @@ def train_epoch(
     progress, comm = model.progress, model.comm
     progress.hooks_came_before = callbacks.has_hook("on_train_batch_begin")
     progress.logs_are_read = callbacks.has_hook("on_train_batch_end") or model.has_own_train_step
+    model.update.unsettle()
     batch, logs = recovery.begin_epoch(epoch)
     progress.has_next = comm.reach("the start of an epoch", has_next=feed.has_next).has_next
     check_any(batch + progress.has_next)
@@ -102,8 +104,9 @@ def train_epoch(
         if model.stop_training and not (model.interrupted and progress.accumulated):
             break
     if progress.accumulated:  # equal on all ranks, and so is whether they meet here
+        model.engine.finish_gradients()
         comm.reach("the rest of the accumulated gradients")
-        apply_gradients(model, comm)
+        apply_gradients(model)
     model.divergence.check()
     recovery.before_validation(epoch, batch, logs)
     model.scores.finish(comm)

@@ -25,6 +25,7 @@ from distfit.training.progress import Progress
 from distfit.training.scores import Scores
 from distfit.training.shared_state import SharedState
 from distfit.training.summary import summary
+from distfit.training.update import Everywhere, Update
 from distfit.utils.nested import leaves
 from distfit.utils.seeding import random_seed
 
@@ -47,6 +48,7 @@ class Model:
         scores: the running metrics of the epoch.
         progress: how far training has come.
         shared_state: what every rank holds an equal copy of.
+        update: how all ranks' gradients become new weights.
         divergence: sees to it that it stays equal.
         numerics: looks after NaN and infinities; ``numerics.skipped`` counts the updates that were left out.
 
@@ -86,6 +88,7 @@ class Model:
         seed = random_seed()
         self.progress = Progress(draw_seed() if seed is None else seed)
         self.shared_state = SharedState(self)
+        self.update: Update = Everywhere(self)
         self.divergence = Divergence(self)
         self.numerics = Numerics(self)
         if outputs is not None:

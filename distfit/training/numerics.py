@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distfit.data import Batch, unpack
-from distfit.engines import NonFinite, Step, all_finite
+from distfit.engines import NonFinite, Step
 from distfit.engines.nonfinite import DATA, find
 from distfit.errors import NonFiniteNumbers
 from distfit.training.scores import LOSS
@@ -99,7 +99,7 @@ class Numerics:
 
         Ranks: every rank, behind the reduction; no message where all is well.
         """
-        if self._policy == "ignore" or (self._is_finite and all_finite(self._model.engine.gradients)):
+        if self._policy == "ignore" or (self._is_finite and self._model.update.is_finite()):
             return True
         if self._policy == "raise":
             self._raise()

@@ -8,6 +8,7 @@ import numpy as np
 
 from distfit.callbacks.dispatch.decisions import Decisions
 from distfit.comm import Communicator, Phase, key_of
+from distfit.training.node_update import choose_update
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -23,6 +24,7 @@ class SharedState:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._agreed_version = -1
+        self._placed: tuple[Any, Any] = None, None
         self.decisions = Decisions(model, self)
 
     @property
@@ -79,12 +81,30 @@ class SharedState:
     def share_if_stale(self) -> None:
         """Continue from root's copy after a user wrote a weight, or at the very first step.
 
-        Ranks: every rank; a small message and the copy, nothing where no rank's copy is stale.
+        Ranks: every rank; a small message and the copy, nothing where no rank's copy is stale. Before the first step
+            under an optimizer, the messages of `choose_update`.
         """
         if self.stale:
             name = f"sharing root's weights of {self.describe()}"
             self._model.comm.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
             self.broadcast(self._model.comm)
+        self.place()
+
+    def place(self) -> None:
+        """Put what is trained where it will be updated, before the first step under an optimizer.
+
+        Ranks: every rank, all of which hold root's copy; the messages of `choose_update`, or none.
+        """
+        if not self._is_placed():
+            self._model.update = choose_update(self._model)
+            self._placed = self._model.optimizer, self._model.engine.parameters
+
+    def _is_placed(self) -> bool:
+        """Say whether that was done. It is equal on all ranks, since all compile."""
+        model = self._model
+        return self._placed[0] is model.optimizer and (
+            model.engine.common is None or self._placed[1] is model.engine.parameters
+        )
 
     def broadcast(self, comm: Communicator) -> None:
         """Continue from root's copy.
@@ -105,3 +125,4 @@ class SharedState:
         if comm is model.comm:
             self._agreed_version = self.version
             progress.torn = False
+            model.update.unsettle()

@@ -52,13 +52,19 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     if progress.accumulated == 0:
         model.engine.begin_gradients()
         model.numerics.begin_update()
+    model.update.begin()
     step = training_step(model, comm, batch)
+    is_last = progress.accumulated + 1 == model.compiled.gradient_accumulation_steps
 
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
         evaluated = model.compute_gradients(x, y, sample_weight, step)
+        if is_last:
+            model.engine.finish_gradients()
         return measured(model, scores, batch, evaluated)
 
+    if is_last and not batch.rows:
+        model.engine.finish_gradients()
     agreed = agree_on_step(
         model,
         comm,
@@ -79,7 +85,7 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     progress.accumulated += 1
     progress.step += 1
     if progress.accumulated == model.compiled.gradient_accumulation_steps:
-        apply_gradients(model, comm)
+        apply_gradients(model)
     model.divergence.check_step()
     return scores.logs() if progress.logs_are_read else AggregatedLogs()
 
@@ -181,23 +187,22 @@ def agree_on_step(
     return agreed
 
 
-def apply_gradients(model: Model, comm: Communicator) -> None:
+def apply_gradients(model: Model) -> None:
     """Add all ranks' gradients, and change the weights by their exact mean over the rows since the last update.
 
     Raises:
         NonFiniteNumbers: on all ranks, before the weights change; see `distfit.training.numerics`.
 
-    Ranks: every rank, directly after an agreement; one reduction.
+    Ranks: every rank, directly after an agreement; what the model's `Update` sends.
     """
     progress = model.progress
-    model.engine.finish_gradients()
-    comm.transport.all_reduce(model.engine.gradients)
+    model.update.reduce()
     weight, progress.weight, progress.accumulated = progress.weight, 0.0, 0
     if not model.numerics.allows_update() or weight == 0:
         return
     # From here on the weights change. An error half-way leaves them neither old nor new.
     progress.torn = True
-    model.engine.update(weight)
+    model.update.apply(weight)
     progress.torn = False
 
 

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
-from distfit.comm.board import TEXT_BYTES, Board, Place
+from distfit.comm.board import TEXT_BYTES, Board
+from distfit.comm.memory_file import Place
 
 WRITE = """
 import sys
-from distfit.comm.board import Board, Place
+from distfit.comm.board import Board
+from distfit.comm.memory_file import Place
 board = Board.open(Place(sys.argv[1], sys.argv[2]), size=3)
 board.write(2, beat=4, calls=5, finished=6, step=7, text="reads a batch")
 """

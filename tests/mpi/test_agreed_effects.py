@@ -156,7 +156,7 @@ def test_logs_of_one_machine_alone_are_those_of_root_s(
 ) -> None:
     """Two ranks a machine, as `local_root` sees it: ranks 0 and 2 are the first of theirs."""
     first = comm.rank // 2 * 2
-    monkeypatch.setitem(vars(comm), "_node", list(range(first, min(first + 2, comm.size))))
+    monkeypatch.setitem(vars(comm), "node_ranks", list(range(first, min(first + 2, comm.size))))
     ran, behind, model = [], Sees(), regression(comm)
 
     def add(model: Any, logs: dict[str, Any]) -> None:
@@ -173,7 +173,7 @@ def test_logs_of_one_machine_alone_are_those_of_root_s(
 def test_a_stop_on_another_machine_is_a_stop_on_all(
     comm: Communicator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(vars(comm), "_node", [comm.rank])
+    monkeypatch.setitem(vars(comm), "node_ranks", [comm.rank])
     model = regression(comm)
 
     def stop_elsewhere(model: Any, logs: dict[str, Any]) -> None:

@@ -135,18 +135,18 @@ def test_an_operation_that_only_some_ranks_call(comm: Communicator) -> None:
 
 def test_an_error_in_an_update_tears_the_model(comm: Communicator) -> None:
     model = regression(comm)
-    apply = model.optimizer.apply
+    apply = model.optimizer.apply_part
 
-    def broken(*args: Any) -> None:
+    def broken(*args: Any, **options: Any) -> None:
         if comm.rank == comm.size - 1:
             raise ArithmeticError("half-way")
-        apply(*args)
+        apply(*args, **options)
 
-    model.optimizer.apply = broken
+    model.optimizer.apply_part = broken
     weights = model.get_weights()
     with pytest.raises(ArithmeticError):
         model.fit(X, Y, batch_size=4, verbose=0)
-    model.optimizer.apply = apply
+    model.optimizer.apply_part = apply
     with pytest.raises(errors.ModelTorn):
         model.fit(X, Y, verbose=0)
     model.set_weights(weights)

@@ -183,12 +183,23 @@ def test_heal_continues_from_root(comm: Communicator, change: Change) -> None:
 def test_comparing_every_few_steps_finds_it_there(comm: Communicator) -> None:
     early = at_the_end_of_an_epoch(1, by_a_thousandth, batch=0)
     with pytest.raises(RankDivergence, match="after step 2"):
-        fitted(regression(comm, divergence_every=2), early)
+        fitted(regression(comm, divergence_every=2, share_memory=False), early)
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize("make", [regression, momentum])
+def test_what_one_rank_writes_alone_does_not_outlive_the_next_step_on_one_machine(
+    comm: Communicator, make: Any
+) -> None:
+    """There the ranks hold one copy of what is trained, and go on from that."""
+    model = make(comm, divergence_every=2)
+    fitted(model, at_the_end_of_an_epoch(comm.size - 1, by_a_thousandth, batch=0), epochs=2)
+    assert comm.all_gather_object(everything(model)) == [everything(model)] * comm.size
 
 
 @pytest.mark.ranks(2)
 def test_ignore_looks_at_nothing(comm: Communicator) -> None:
-    model = regression(comm, on_divergence="ignore")
+    model = regression(comm, on_divergence="ignore", share_memory=False)
     fitted(model, at_the_end_of_an_epoch(1, by_a_thousandth))
     one, other = comm.all_gather_object(model.get_weights()[0].tolist())
     assert one != other
@@ -234,7 +245,7 @@ def test_ranks_that_hold_the_same_train_on(comm: Communicator, trainable: bool) 
 
 @pytest.mark.ranks(2, 3)
 def test_after_the_error_root_s_weights_are_trained_on_once_they_are_set(comm: Communicator) -> None:
-    model = regression(comm)
+    model = regression(comm, share_memory=False)
     with pytest.raises(RankDivergence):
         fitted(model, at_the_end_of_an_epoch(1, by_a_thousandth))
     with pytest.raises(RankDivergence):

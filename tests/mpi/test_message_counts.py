@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from support.small import line, regression
 
-from distfit import Sequential, layers
+from distfit import Sequential, layers, optimizers
 from distfit.callbacks import Callback, LambdaCallback
 from distfit.comm import Communicator
 
 STEPS = 3
+STEP = 2  # its end, and that of the update, of which each rank makes a part
 EPOCH = 1 + 1 + 1  # its start, its end, and the agreement behind on_epoch_begin of the one that counts
 
 
@@ -65,15 +66,41 @@ EPOCHS_ALONE = ("on_train_begin", "on_epoch_end", "on_train_end", "on_test_batch
         ("root", (BEGIN, END), 2),
     ],
 )
-def test_a_step_takes_one_and_one_more_for_each_kind_of_batch_hook(
+def test_a_step_takes_one_more_for_each_kind_of_batch_hook(
     comm: Communicator, ranks: str, hooks: tuple[str, ...], extra: int, number: int
 ) -> None:
-    assert counted(comm, with_hooks(ranks, *hooks, number=number)) == 1 + extra
+    assert counted(comm, with_hooks(ranks, *hooks, number=number)) == STEP + extra
 
 
 @pytest.mark.ranks(2, 3, 4)
-def test_a_step_takes_one_without_callbacks(comm: Communicator) -> None:
-    assert counted(comm, []) == 1
+def test_a_step_takes_two_without_callbacks(comm: Communicator) -> None:
+    assert counted(comm, []) == STEP
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_where_each_rank_updates_a_copy_of_its_own_a_step_takes_one_and_a_reduction(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, sizes = regression(comm, share_memory=False), []
+    reduce = comm.transport.all_reduce
+    monkeypatch.setattr(
+        comm.transport, "all_reduce", lambda buffer: sizes.append(buffer.size) or reduce(buffer)
+    )
+    assert counted(comm, [], model) == 1
+    assert sizes == [model.engine.gradients.size] * 3 * STEPS
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize(
+    ("settings", "extra"),
+    [({}, 0), ({"clipnorm": 1.0}, 0), ({"clipvalue": 1.0}, 0), ({"global_clipnorm": 1.0}, 1)],
+)
+def test_ranks_of_one_machine_reduce_nothing(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, settings: dict[str, float], extra: int
+) -> None:
+    model = regression(comm, optimizer=optimizers.SGD(0.1, **settings))
+    monkeypatch.setattr(comm.transport, "all_reduce", pytest.fail)
+    assert counted(comm, [], model) == STEP + extra
 
 
 @pytest.mark.ranks(2, 3, 4)
@@ -83,13 +110,13 @@ def test_ten_of_each_kind_take_no_more_than_one_of_each(comm: Communicator) -> N
         *with_hooks("root", BEGIN, END, number=10),
         *with_hooks("local_root", BEGIN, END, number=10),
     ]
-    assert counted(comm, kinds) == 1 + 2
+    assert counted(comm, kinds) == STEP + 2
 
 
 @pytest.mark.ranks(2, 3, 4)
 def test_a_callback_on_all_ranks_behind_one_on_root_takes_one_more(comm: Communicator) -> None:
     """It has to see, in the same hook, what the one on root did."""
-    assert counted(comm, [*with_hooks("root", END, number=5), *with_hooks("all", END, number=5)]) == 1 + 2
+    assert counted(comm, [*with_hooks("root", END, number=5), *with_hooks("all", END, number=5)]) == STEP + 2
 
 
 @pytest.mark.ranks(2, 3, 4)
@@ -102,7 +129,7 @@ def test_what_hooks_decide_takes_no_message(comm: Communicator, ranks: str) -> N
         model.set_weights([weight * 0.9 for weight in model.get_weights()])
         logs["added"] = float(batch)
 
-    assert counted(comm, with_hooks(ranks, END, action=decide), model) == 1 + 1
+    assert counted(comm, with_hooks(ranks, END, action=decide), model) == STEP + 1
 
 
 @pytest.mark.ranks(2, 3)
@@ -111,7 +138,7 @@ def test_each_batch_normalization_takes_two(comm: Communicator) -> None:
         [layers.Dense(2, input_shape=(2,)), layers.BatchNormalization(), layers.Dense(1)], comm=comm
     )
     model.compile("sgd", "mse")
-    assert counted(comm, [], model) == 1 + 2
+    assert counted(comm, [], model) == STEP + 2
 
 
 @pytest.mark.ranks(2, 3, 4)
@@ -162,7 +189,8 @@ def test_outputs_are_gathered_only_for_a_callback_that_has_the_hook(
 @pytest.mark.parametrize(
     ("watching", "extra"), [({}, 0), ({"on_divergence": "heal"}, 0), ({"divergence_every": 1}, 1)]
 )
-def test_looking_after_numbers_and_ranks_takes_none_a_step(
+def test_looking_after_ranks_takes_none_a_step_and_after_parts_of_gradients_one(
     comm: Communicator, on_nan: str, watching: dict[str, Any], extra: int
 ) -> None:
-    assert counted(comm, [], regression(comm, on_nan=on_nan, **watching)) == 1 + extra
+    extra += on_nan != "ignore"
+    assert counted(comm, [], regression(comm, on_nan=on_nan, **watching)) == STEP + extra

@@ -1,0 +1,145 @@
+"""Arrays of which the ranks of a machine hold one copy, and which each of them may write as its own all the same.
+
+Each array is seen twice. In `shared`, what one rank writes is what all read. In `own`, a rank reads the same memory,
+but a page to which it writes there becomes its own, as in a forked process, and the others see nothing of it: so a rank
+may put other weights in place while it works alone. Nobody has to say that he wrote: the kernel knows which pages are a
+rank's own. `publish` makes what one rank wrote everybody's, and `let_go` gives pages up for the common ones.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+_PAGES = "/proc/self/pagemap"
+# Of an entry of pagemap (Linux, Documentation/admin-guide/mm/pagemap.rst): it is there, in memory or in swap; and it is
+# a page of the file, which is nobody's own.
+_THERE, _OF_FILE = np.uint64(3 << 62), np.uint64(1 << 61)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An array.
+
+    Attributes:
+        size: in elements.
+        dtype: of them.
+        common: how many of them, from the first on, ranks hold in common. What lies behind belongs to each rank alone,
+            from the next page on.
+    """
+
+    size: int
+    dtype: np.dtype
+    common: int
+
+
+class NodeMemory:
+    """Arrays that the ranks of a machine share, and a further one of each rank, which the others can read.
+
+    Args:
+        file: a descriptor of memory of `bytes_of` length.
+        fields: the arrays, by name.
+        gradients: like the arrays that each rank has.
+        ranks: how many ranks share it.
+
+    Attributes:
+        own: each array, to be read, and written by this rank for itself.
+        shared: each array, as all have it.
+        gradients: each rank's, by its number on the machine.
+
+    Raises:
+        OSError: if it cannot be mapped, or the kernel does not say which pages are a rank's own.
+    """
+
+    def __init__(self, file: int, fields: Mapping[str, Field], gradients: Field, ranks: int) -> None:
+        starts, total = _starts(fields)
+        length = _in_pages(gradients.size * gradients.dtype.itemsize)
+        shared = mmap.mmap(file, total + ranks * length)
+        self._private = mmap.mmap(file, total, flags=mmap.MAP_PRIVATE)
+        self._bytes = np.frombuffer(self._private, np.uint8).reshape(-1, mmap.PAGESIZE)
+        self._shared_bytes = np.frombuffer(shared, np.uint8, total).reshape(-1, mmap.PAGESIZE)
+        self._first_page = self._bytes.ctypes.data // mmap.PAGESIZE
+        self.shared = {
+            name: np.frombuffer(shared, field.dtype, field.size, start)
+            for (name, field), start in zip(fields.items(), starts, strict=True)
+        }
+        self.own = {
+            name: np.frombuffer(self._private, field.dtype, field.size, start)
+            for (name, field), start in zip(fields.items(), starts, strict=True)
+        }
+        self.gradients = [
+            np.frombuffer(shared, gradients.dtype, gradients.size, total + rank * length)
+            for rank in range(ranks)
+        ]
+        self._in_common = np.zeros(len(self._bytes), bool)
+        for field, start in zip(fields.values(), starts, strict=True):
+            first = start // mmap.PAGESIZE
+            self._in_common[
+                first : first + _in_pages(field.common * field.dtype.itemsize) // mmap.PAGESIZE
+            ] = True
+        self.written()  # raises where it cannot be known
+
+    @staticmethod
+    def bytes_of(fields: Mapping[str, Field], gradients: Field, ranks: int) -> int:
+        """Return how much memory is needed."""
+        return _starts(fields)[1] + ranks * _in_pages(gradients.size * gradients.dtype.itemsize)
+
+    def written(self) -> np.ndarray:
+        """Return the numbers of the pages of common elements that this rank has written in `own`.
+
+        Ranks: local; some microseconds for each thousand pages.
+        """
+        with open(_PAGES, "rb", buffering=0) as pages:
+            pages.seek(self._first_page * 8)
+            entries = np.frombuffer(pages.read(len(self._bytes) * 8), np.uint64)
+        if entries.size != len(self._bytes):
+            raise OSError(f"{_PAGES} has no entries")
+        return np.flatnonzero(((entries & _THERE) != 0) & ((entries & _OF_FILE) == 0) & self._in_common)
+
+    def publish(self) -> None:
+        """Let all have what this rank wrote.
+
+        Ranks: local; one of the machine, while the others do not write.
+        """
+        pages = self.written()
+        self._shared_bytes[pages] = self._bytes[pages]
+
+    def let_go(self) -> None:
+        """Read from here on what all have, where this rank has written.
+
+        Ranks: local.
+        """
+        pages = self.written()
+        if pages.size:
+            for run in np.split(pages, np.flatnonzero(np.diff(pages) > 1) + 1):
+                self._private.madvise(
+                    mmap.MADV_DONTNEED, int(run[0]) * mmap.PAGESIZE, len(run) * mmap.PAGESIZE
+                )
+
+
+def reserve(file: int, size: int, rank: int, ranks: int) -> None:
+    """Have the system find the memory for a rank's stretch of a file, before anybody counts on it, and near that rank.
+
+    Raises:
+        OSError: if there is not enough.
+
+    Ranks: local; each its own stretch.
+    """
+    start, stop = (_in_pages(size * number // ranks) for number in (rank, rank + 1))
+    if stop > start:
+        os.posix_fallocate(file, start, min(stop, size) - start)
+
+
+def _starts(fields: Mapping[str, Field]) -> tuple[list[int], int]:
+    """Return where each array begins, and where the last one ends, in bytes."""
+    sizes = [_in_pages(field.size * field.dtype.itemsize) for field in fields.values()]
+    stops = np.cumsum(sizes, dtype=int).tolist()
+    return [0, *stops[:-1]], stops[-1]
+
+
+def _in_pages(size: int) -> int:
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -1,0 +1,118 @@
+"""The ranks of each machine among those of a group: the memory that they share, and who meets whom between machines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from distfit.comm import memory_file
+from distfit.comm.communicator import Communicator
+from distfit.comm.memory_file import Place
+from distfit.comm.node_memory import Field, NodeMemory, reserve
+from distfit.comm.transport import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Counterparts:
+    """The ranks of other machines that have the same number on theirs.
+
+    Attributes:
+        parts: how many ranks the machine has that has fewest: all of them have counterparts everywhere.
+        transport: between them; None where there is one machine, and on a rank that has no counterparts.
+        alone: whether there is one machine.
+    """
+
+    parts: int
+    transport: Transport | None
+    alone: bool
+
+    def all_reduce(self, arrays: list[np.ndarray]) -> None:
+        """Sum contiguous arrays over them, in place.
+
+        Ranks: every rank, directly after an agreement. Those without counterparts do nothing.
+        """
+        if self.transport is not None:
+            for array in arrays:
+                self.transport.all_reduce(array)
+
+
+_known: WeakKeyDictionary[Communicator, Counterparts] = WeakKeyDictionary()
+
+
+def counterparts(comm: Communicator) -> Counterparts:
+    """Return this rank's.
+
+    Ranks: every rank; two small messages and a few bytes, the first time.
+    """
+    if comm not in _known:
+        sizes = comm.all_gather_object(comm.local_size)
+        parts, alone = min(sizes), sizes[0] == comm.size
+        transport = None
+        if not alone:
+            comm.reach("the groups between machines")
+            transport = comm.transport.split(comm.local_rank if comm.local_rank < parts else None, comm.rank)
+        _known[comm] = Counterparts(parts, transport, alone)
+    return _known[comm]
+
+
+def share(comm: Communicator, fields: Mapping[str, Field], gradients: Field) -> NodeMemory | None:
+    """Return memory that the ranks of each machine share; None where not all machines have some.
+
+    Args:
+        comm: the ranks.
+        fields: the arrays that all ranks have in common, by name; of zeros.
+        gradients: like an array that each rank has besides.
+
+    Ranks: every rank; a few small messages, and some bytes a rank. What fails on one of them is told once, by root, and
+        all do without.
+    """
+    if max(comm.all_gather_object(comm.local_size)) == 1:
+        return None
+    size = NodeMemory.bytes_of(fields, gradients, comm.local_size)
+    file, offer = _offer(size) if comm.local_rank == 0 else (-1, None)
+    offers: list[Place | str | None] = comm.all_gather_object(offer)
+    taken = _take(offers[comm.node_ranks[0]], file, size, comm, fields, gradients)
+    problems = [one for one in comm.all_gather_object(taken if isinstance(taken, str) else None) if one]
+    if file >= 0:
+        os.close(file)  # all have mapped it
+    if problems:
+        comm.announce(
+            "each rank holds a copy of its own of weights and optimizer state, since those of a machine could not"
+            f" share one: {problems[0]}",
+            once="no shared memory",
+        )
+        return None
+    return taken if isinstance(taken, NodeMemory) else None
+
+
+def _offer(size: int) -> tuple[int, Place | str]:
+    try:
+        return memory_file.make("distfit-weights", size)
+    except OSError as error:
+        return -1, f"{type(error).__name__}: {error}"
+
+
+def _take(
+    offer: Place | str | None,
+    file: int,
+    size: int,
+    comm: Communicator,
+    fields: Mapping[str, Field],
+    gradients: Field,
+) -> NodeMemory | str:
+    """Map what the first rank of this machine offers, or say why not."""
+    if not isinstance(offer, Place):
+        return str(offer)
+    try:
+        opened = os.dup(file) if file >= 0 else offer.open()
+        try:
+            reserve(opened, size, comm.local_rank, comm.local_size)
+            return NodeMemory(opened, fields, gradients, comm.local_size)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"

@@ -1,0 +1,140 @@
+"""The ranks of a machine hold one copy of weights and optimizer state, and each of them updates a part of it.
+
+Memory is what ranks of a machine share, and what an update is bound by. With a copy for each rank, each of them would
+write all sums of the gradients, and read and write all weights and moments. Here a rank reads its peers' gradients
+where they are, for its own part alone, adds them up and updates the weights chunk by chunk, while they are in its
+cache. Between machines, the ranks with the same part sum it among themselves (a hierarchical all-reduce, whose first
+half is the memory itself).
+
+Why no rank reads what another still writes: the step's agreement lies between the gradients and their sums, and a
+further one between the update and the next forward pass. Both are agreements and no barriers, so that a rank that fails
+anywhere makes the others raise. Within an update a rank writes to its own part only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distfit.comm import Phase, key_of
+from distfit.comm.node_memory import Field, NodeMemory
+from distfit.comm.nodes import Counterparts, counterparts, share
+from distfit.engines import all_finite
+from distfit.optimizers import Arrays, Optimizer, Part
+from distfit.training.update import Everywhere, Update
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+_WEIGHTS = ""
+_CHUNK = 65_536  # elements, as in the optimizers
+
+
+def choose_update(model: Model) -> Update:
+    """Return how a model is updated from here on, with its arrays in memory that the ranks of a machine share if so.
+
+    Ranks: every rank, directly after root's copy of everything has reached them; the messages of `share`.
+    """
+    engine, optimizer, comm = model.engine, model.optimizer, model.comm
+    common = engine.common
+    if not (common and model.compiled.share_memory and isinstance(optimizer, Optimizer)):
+        return Everywhere(model)
+    arrays = {_WEIGHTS: engine.parameters, **optimizer.state()}
+    fields = {name: Field(array.size, array.dtype, common) for name, array in arrays.items()}
+    memory = share(comm, fields, fields[_WEIGHTS])
+    if memory is None:
+        return Everywhere(model)
+    if comm.local_rank == 0:
+        for name, array in arrays.items():
+            memory.shared[name][...] = array
+    comm.reach("the weights in shared memory")
+    for name, array in arrays.items():
+        memory.own[name][common:] = array[common:]
+    gradients = memory.gradients[comm.local_rank]
+    gradients[...] = engine.gradients
+    engine.move(memory.own[_WEIGHTS], gradients)
+    optimizer.take_slots({name: memory.own[name] for name in optimizer.state()})
+    return OnNode(model, memory, counterparts(comm))
+
+
+class OnNode(Update):
+    """Each rank updates its part of what the ranks of its machine hold in common.
+
+    Args:
+        model: what is trained.
+        memory: of the machine.
+        counterparts: the ranks of other machines that have the same part.
+
+    Ranks: no reduction within a machine; one of a rank's part between machines, behind a small message. One small
+        message behind the update, and one more each for the norm of all gradients, and for whether they are finite.
+    """
+
+    def __init__(self, model: Model, memory: NodeMemory, counterparts: Counterparts) -> None:
+        self._model, self._memory, self._counterparts = model, memory, counterparts
+        comm, optimizer = model.comm, model.optimizer
+        parts = optimizer.divide(counterparts.parts)
+        self._part = parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), [])
+        self._places = self._part.places()
+        self._sums = memory.gradients[comm.local_rank]
+        self._peers = [one for rank, one in enumerate(memory.gradients) if rank != comm.local_rank]
+        slots = {name: memory.shared[name] for name in optimizer.state()}
+        self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums, slots)
+        self._is_on_roots = comm.node_ranks[0] == 0
+        self._is_settled = False
+        self._is_reduced = False
+
+    def begin(self) -> None:
+        progress = self._model.progress
+        if (
+            progress.hooks_came_before or progress.logs_are_read
+        ):  # there is code of the user's between two steps
+            self._is_settled = False
+        if not self._is_settled and self._model.comm.local_rank == 0:
+            self._memory.publish()
+
+    def unsettle(self) -> None:
+        self._is_settled = False
+
+    def reduce(self) -> None:
+        if not self._is_settled:
+            self._memory.let_go()
+            self._is_settled = True
+        self._is_reduced = not (self._model.optimizer.is_one_pass and self._counterparts.alone)
+        self._is_reduced |= self._model.compiled.on_nan != "ignore"
+        if self._is_reduced:
+            for place in self._places:
+                for start in range(place.start, place.stop, _CHUNK):
+                    self._gather(slice(start, min(start + _CHUNK, place.stop)))
+        if not self._counterparts.alone:
+            self._sum(0.0, "the sums of each machine")  # nothing that could fail may lie before a reduction
+            self._counterparts.all_reduce([self._sums[place] for place in self._places])
+
+    def _gather(self, place: slice) -> None:
+        sums = self._sums[place]
+        with np.errstate(over="ignore", invalid="ignore"):  # as in a reduction of MPI's
+            for peer in self._peers:
+                np.add(sums, peer[place], out=sums)
+
+    def is_finite(self) -> bool:
+        is_finite = all(all_finite(self._sums[place]) for place in self._places)
+        return self._sum(float(not is_finite), "whether gradients are finite") == 0
+
+    def apply(self, weight: float) -> None:
+        model = self._model
+        divisor = model.engine.finish_sum(weight, self._places)
+        model.optimizer.apply_part(
+            self._arrays,
+            self._part,
+            divisor,
+            gather=None if self._is_reduced else self._gather,
+            # Root's machine has all parts, and others have them once more.
+            add_up=lambda number: self._sum(number * self._is_on_roots, "the norm of the gradients"),
+        )
+        self._sum(0.0, "the update of the weights")
+
+    def _sum(self, number: float, what: str) -> float:
+        agreed = self._model.comm.agreement.agree(
+            Phase.POINT, np.array([number]), key=key_of(what), name=what
+        )
+        return float(agreed.sums[0])

@@ -1,0 +1,75 @@
+"""How the gradients of all ranks become new weights on all of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from distfit.engines import all_finite
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+
+class Update(ABC):
+    """Changes the weights by what all ranks have computed.
+
+    Ranks: every rank calls each method, in the order in which they stand here, and all are of one class.
+    """
+
+    @abstractmethod
+    def unsettle(self) -> None:
+        """Be told that weights or optimizer state may have been written since the last update, and not by one.
+
+        Ranks: local, on all ranks alike.
+        """
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Be told that a step begins; behind it this rank computes gradients.
+
+        Ranks: every rank, between two agreements; no message.
+        """
+
+    @abstractmethod
+    def reduce(self) -> None:
+        """Sum the gradients over all ranks.
+
+        Ranks: every rank, directly after an agreement behind which no rank writes gradients.
+        """
+
+    @abstractmethod
+    def is_finite(self) -> bool:
+        """Say whether the sums are, equally on all ranks."""
+
+    @abstractmethod
+    def apply(self, weight: float) -> None:
+        """Change the weights by the sums, divided by `weight`, the number of values of the loss."""
+
+
+class Everywhere(Update):
+    """Each rank holds all weights, gets all sums, and makes the whole update. The ranks stay equal to the last bit.
+
+    Args:
+        model: what is trained.
+
+    Ranks: one reduction, of the gradients.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def unsettle(self) -> None:
+        """Each rank's own arrays are what it updates, whoever wrote to them."""
+
+    def begin(self) -> None:
+        """There is nothing to prepare."""
+
+    def reduce(self) -> None:
+        self._model.comm.transport.all_reduce(self._model.engine.gradients)
+
+    def is_finite(self) -> bool:
+        return all_finite(self._model.engine.gradients)
+
+    def apply(self, weight: float) -> None:
+        self._model.engine.update(weight)

@@ -1,0 +1,212 @@
+"""The ranks of a machine hold one copy of what they train, and nobody notices but by its speed."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from support.small import line, regression
+
+from distfit import Sequential, config, layers, optimizers, utils
+from distfit.callbacks import LambdaCallback, SwapEMAWeights
+from distfit.comm import Communicator, memory_file
+from distfit.training.node_update import OnNode
+from distfit.training.update import Everywhere
+
+ROWS = 35  # in batches of 8: the last has fewer than four ranks
+
+
+@pytest.fixture(autouse=True)
+def float64() -> Iterator[None]:
+    """Adam makes of a rounding error near zero a step of full size: in float32 curves part soon."""
+    config.set_floatx("float64")
+    yield
+    config.set_floatx("float32")
+
+
+def model_of(comm: Communicator, optimizer: Any = None, **compile_options: Any) -> Sequential:
+    utils.set_random_seed(5)
+    model = Sequential(
+        [
+            layers.Dense(70, activation="relu", input_shape=(2,), kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.2),
+            layers.Dense(40, activation="tanh"),
+            layers.Dense(1),
+        ],
+        comm=comm,
+    )
+    model.compile(optimizer or optimizers.Adam(0.01), "mse", **compile_options)
+    return model
+
+
+def trained(model: Sequential, *, epochs: int = 2, **options: Any) -> dict[str, list[float]]:
+    x, y = line(ROWS)
+    history = model.fit(
+        x, y, batch_size=8, epochs=epochs, verbose=0, validation_data=(x[:11], y[:11]), **options
+    )
+    return history.history
+
+
+def machines(comm: Communicator, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Let a group take its ranks for those of several machines with `size` each, the last perhaps with fewer."""
+    comm.agreement  # noqa: B018 - its watchdogs meet as what they are
+    first = comm.rank // size * size
+    monkeypatch.setitem(vars(comm), "node_ranks", list(range(first, min(first + size, comm.size))))
+
+
+def assert_like_one_rank(comm: Communicator, make: Any, *, rtol: float = 1e-9, **options: Any) -> Sequential:
+    """Compare a training with that of one rank; and all ranks with each other, to the last bit."""
+    alone, together = make(Communicator.alone()), make(comm)
+    expected, found = trained(alone, **options), trained(together, **options)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=rtol, err_msg=name)
+    for one, other in zip(alone.get_weights(), together.get_weights(), strict=True):
+        np.testing.assert_allclose(other, one, rtol=rtol, atol=rtol)
+    for array in (together.engine.parameters, *together.optimizer.state().values()):
+        assert len(set(comm.all_gather_object(array.tobytes()))) == 1
+    return together
+
+
+OPTIMIZERS = {
+    "Adam": lambda: optimizers.Adam(0.01),
+    "amsgrad": lambda: optimizers.Adam(0.01, amsgrad=True),
+    "AdamW": lambda: optimizers.AdamW(0.01, weight_decay=0.1),
+    "SGD": lambda: optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+    "clipvalue": lambda: optimizers.SGD(0.01, clipvalue=0.01),
+    "clipnorm": lambda: optimizers.SGD(0.01, clipnorm=0.01),
+    "global_clipnorm": lambda: optimizers.SGD(0.01, global_clipnorm=0.01),
+    "LAMB": lambda: optimizers.Lamb(0.01),
+    "LARS": lambda: optimizers.LARS(0.01),
+    "averages": lambda: optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=3),
+}
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_optimizer_gives_what_it_gives_on_one_rank(comm: Communicator, name: str) -> None:
+    model = assert_like_one_rank(comm, lambda comm: model_of(comm, OPTIMIZERS[name]()))
+    assert isinstance(model.update, OnNode)
+
+
+@pytest.mark.ranks(3, 4)
+@pytest.mark.parametrize("name", ["Adam", "global_clipnorm", "LAMB"])
+@pytest.mark.parametrize("per_machine", [2, 3])
+def test_on_several_machines_ranks_with_the_same_part_reduce_it(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, name: str, per_machine: int
+) -> None:
+    """With three ranks on two machines one of them has no counterpart, and updates nothing."""
+    machines(comm, monkeypatch, per_machine)
+    assert_like_one_rank(comm, lambda comm: model_of(comm, OPTIMIZERS[name]()))
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize(
+    "options",
+    [{"gradient_accumulation_steps": 3}, {"on_nan": "raise"}, {"on_nan": "skip", "divergence_every": 1}],
+)
+def test_what_compile_offers(comm: Communicator, options: dict[str, Any]) -> None:
+    assert_like_one_rank(comm, lambda comm: model_of(comm, **options))
+
+
+@pytest.mark.ranks(2, 3)
+def test_float32(comm: Communicator) -> None:
+    config.set_floatx("float32")
+    assert_like_one_rank(comm, lambda comm: model_of(comm, optimizers.SGD(0.01)), rtol=1e-4)
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_without_shared_memory_the_numbers_are_the_same_to_rounding(comm: Communicator) -> None:
+    model = assert_like_one_rank(comm, lambda comm: model_of(comm, share_memory=False))
+    assert isinstance(model.update, Everywhere)
+
+
+@pytest.mark.ranks(2, 3)
+def test_other_weights_while_a_rank_works_alone_are_its_own(comm: Communicator) -> None:
+    """What one rank puts in place for an evaluation of its own, no other sees, and nothing is left of it."""
+    model, (x, y) = regression(comm), line()
+    seen: list[float] = []
+
+    def look(epoch: int, logs: Any) -> None:
+        with model.solo():
+            own = model.get_weights()
+            if comm.rank == comm.size - 1:
+                model.set_weights([weight * 0 for weight in own])
+            seen.append(model.evaluate(x, y, verbose=0, return_dict=True)["loss"])
+            if comm.rank == comm.size - 1:
+                model.set_weights(own)
+
+    plain = regression(comm)
+    expected = plain.fit(x, y, batch_size=4, epochs=3, verbose=0).history["loss"]
+    found = model.fit(x, y, batch_size=4, epochs=3, verbose=0, callbacks=[LambdaCallback(on_epoch_end=look)])
+    assert found.history["loss"] == expected
+    losses = comm.all_gather_object(seen)
+    assert (
+        losses[0]
+        == losses[comm.size - 2]
+        != losses[-1]
+        == pytest.approx([float((y**2).mean())] * 3, rel=1e-5)
+    )
+
+
+@pytest.mark.ranks(2, 3)
+def test_averages_that_are_put_in_place_for_an_evaluation(comm: Communicator) -> None:
+    def make(comm: Communicator) -> Sequential:
+        return model_of(comm, optimizers.SGD(0.05, use_ema=True, ema_momentum=0.8))
+
+    assert_like_one_rank(comm, make, callbacks=[SwapEMAWeights(swap_on_epoch=True)], epochs=3)
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_weights_that_root_sets_between_and_in_trainings(comm: Communicator) -> None:
+    def make(comm: Communicator) -> Sequential:
+        return model_of(comm)
+
+    def halve(model: Any) -> None:
+        model.set_weights([weight * 0.5 for weight in model.get_weights()])
+
+    def train(model: Sequential) -> list[float]:
+        callback = LambdaCallback(
+            ranks="root", on_train_batch_end=lambda batch, logs: batch == 1 and halve(callback.model)
+        )
+        losses = trained(model, callbacks=[callback])["loss"]
+        if model.comm.is_root:
+            halve(model)
+        model.compile(optimizers.SGD(0.01), "mse")  # another optimizer, with other slots
+        return losses + trained(model)["loss"]
+
+    np.testing.assert_allclose(train(make(comm)), train(make(Communicator.alone())), rtol=1e-9)
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize("rank", [0, -1])
+@pytest.mark.parametrize("what", ["make", "reserve", "open"])
+def test_where_memory_cannot_be_shared_root_says_so_once_and_each_rank_has_a_copy(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, capfd: Any, what: str, rank: int
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise OSError("no memory for it")
+
+    if comm.rank == rank % comm.size:
+        if what == "make":
+            monkeypatch.setattr(os, "memfd_create", fail)
+        elif what == "reserve":
+            monkeypatch.setattr(os, "posix_fallocate", fail)
+        else:
+            monkeypatch.setattr(memory_file.Place, "open", fail)
+    fails = {"make": rank == 0, "reserve": True, "open": rank != 0}[what]
+    monkeypatch.setattr(comm, "_announced", set())
+    model = assert_like_one_rank(comm, lambda comm: model_of(comm))
+    assert isinstance(model.update, Everywhere if fails else OnNode)
+    told = capfd.readouterr().err
+    assert told.count("could not share one: OSError: no memory for it") == (fails and comm.is_root)
+
+
+@pytest.mark.ranks(2, 3)
+def test_a_model_without_weights(comm: Communicator) -> None:
+    model = Sequential([layers.Rescaling(0.5, input_shape=(2,)), layers.Activation("tanh")], comm=comm)
+    model.compile("adam", "mse")
+    x, _ = line()
+    losses = model.fit(x, x, batch_size=4, epochs=2, verbose=0).history["loss"]
+    assert losses[0] == pytest.approx(float(((np.tanh(x / 2) - x) ** 2).mean()), rel=1e-5)
