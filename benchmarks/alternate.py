@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Action = Callable[[], object]
@@ -57,13 +57,19 @@ def alternate(first: Timed, second: Timed, alternations: int) -> Comparison:
         second: does the other.
         alternations: how often.
     """
-    first()
-    second()
-    times: tuple[list[float], list[float]] = ([], [])
+    return Comparison(*take_turns((first, second), alternations))
+
+
+def take_turns(actions: Sequence[Timed], alternations: int) -> list[list[float]]:
+    """Measure several things in turn, as `alternate` does; and return the seconds of each."""
+    for action in actions:
+        action()
+    times: list[list[float]] = [[] for _ in actions]
     for turn in range(alternations):
-        for side in (0, 1) if turn % 2 == 0 else (1, 0):
-            times[side].append((first, second)[side]())
-    return Comparison(*times)
+        order = range(len(actions)) if turn % 2 == 0 else reversed(range(len(actions)))
+        for side in order:
+            times[side].append(actions[side]())
+    return times
 
 
 def quartiles(values: list[float]) -> tuple[float, float]:

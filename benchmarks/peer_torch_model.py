@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import statistics
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.alternate import Comparison, alternate
+from benchmarks.alternate import Action, Comparison, alternate, take_turns
 from benchmarks.figure import Figure
 from benchmarks.job import Job, run
 from benchmarks.peer_torch import meet
@@ -25,6 +27,8 @@ BATCH_SIZE, CLASSES, RATE, MOMENTUM = 256, 10, 0.01, 0.9
 WIDTH = 1400  # three layers of so many units have 5 million weights
 OF_TORCH = partial(torch.optim.SGD, lr=RATE, momentum=MOMENTUM)
 ALTERNATIONS = 15
+
+Make = Callable[[], nn.Module]
 
 
 def mlp() -> nn.Module:
@@ -45,6 +49,14 @@ def conv_net() -> nn.Module:
     )
 
 
+NETWORKS = (
+    ("MLP of 5 million", mlp, OF_TORCH, 0.8),
+    ("MLP of 5 million, distfit's SGD", mlp, optimizers.SGD(RATE, momentum=MOMENTUM), 0.8),
+    ("ConvNet", conv_net, OF_TORCH, None),
+    ("ConvNet, distfit's SGD", conv_net, optimizers.SGD(RATE, momentum=MOMENTUM), None),
+)
+
+
 def measure(job: Job) -> list[Figure]:
     """Return the ratios of both loops' times, for both networks.
 
@@ -55,49 +67,67 @@ def measure(job: Job) -> list[Figure]:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(steps * BATCH_SIZE, 1, 28, 28)).astype(np.float32)
     y = generator.integers(0, CLASSES, len(x))
-    alternations = 1 if job.quick else ALTERNATIONS
     with tempfile.TemporaryDirectory() as folder:
         meet(job.ranks, Path(folder))
-        both = {
-            name: compare(make, optimizer, x, y, job.ranks, job.world, alternations)
-            for name, make, optimizer in (
-                ("MLP of 5 million", mlp, OF_TORCH),
-                ("MLP of 5 million, distfit's SGD", mlp, optimizers.SGD(RATE, momentum=MOMENTUM)),
-                ("ConvNet", conv_net, OF_TORCH),
-            )
-        }
+        compare = compare_alone if job.ranks.size == 1 else compare_with_ddp
+        figures = [figure for network in NETWORKS for figure in compare(job, x, y, *network)]
         torch.distributed.destroy_process_group()
-    size = job.ranks.size
-    peer, target = ("torch's own loop", 1.03) if size == 1 else ("DDP", 0.8)
+    return figures
+
+
+def compare_alone(
+    job: Job, x: np.ndarray, y: np.ndarray, name: str, make: Make, optimizer: Any, _: float | None
+) -> list[Figure]:
+    """Return an epoch's time against that of a loop without distfit."""
+    ours, theirs = distfit_epoch(make, optimizer, x, y, job.world), own_loop(make(), x, y, job.ranks)
+    together, turns = job.ranks.together, 1 if job.quick else ALTERNATIONS
+    one = alternate(together(ours), together(theirs), turns)
+    target = 1.03 if optimizer is OF_TORCH else None  # another optimizer is another arithmetic
     return [
-        Figure(f"TorchModel / {peer}, {name}", size, one.ratio, "x", alternations, one.spread, at_most=target)
-        for name, one in both.items()
-    ] + [
-        Figure(f"{peer}, {name}", size, one.medians[1] / steps * 1e3, "ms/step", alternations)
-        for name, one in both.items()
+        Figure(f"TorchModel / torch's own loop, {name}", 1, one.ratio, "x", turns, one.spread, target),
+        Figure(f"torch's own loop, {name}", 1, _per_step(one.medians[1], x), "ms/step", turns),
     ]
 
 
-def compare(
-    make: Callable[[], nn.Module],
-    optimizer: Any,
-    x: np.ndarray,
-    y: np.ndarray,
-    ranks: Ranks,
-    world: Communicator,
-    alternations: int,
-) -> Comparison:
-    """Measure an epoch of both, in turn."""
+def compare_with_ddp(
+    job: Job, x: np.ndarray, y: np.ndarray, name: str, make: Make, optimizer: Any, target: float | None
+) -> list[Figure]:
+    """Return an epoch's time against that of DDP: as a whole, and less what each rank computes of it by itself."""
+    ranks, turns = job.ranks, 1 if job.quick else ALTERNATIONS
+    actions = (
+        distfit_epoch(make, optimizer, x, y, job.world),
+        own_loop(DistributedDataParallel(make()), x, y, ranks),
+        own_loop(make(), x, y, ranks),
+    )
+    times = take_turns([ranks.together(action) for action in actions], turns)
+    whole = Comparison(times[0], times[1])
+    ours, ddp, bare = (statistics.median(one) for one in times)
+    beyond = (ours - bare) / (ddp - bare)
+    size = ranks.size
+    return [
+        Figure(f"TorchModel / DDP, {name}", size, whole.ratio, "x", turns, whole.spread, target),
+        Figure(
+            f"the same, less the compute, {name}", size, beyond, "x", turns, None, None if target else 0.5
+        ),
+        Figure(f"DDP, {name}", size, _per_step(ddp, x), "ms/step", turns),
+        Figure(f"the compute alone, {name}", size, _per_step(bare, x), "ms/step", turns),
+    ]
+
+
+def _per_step(seconds: float, x: np.ndarray) -> float:
+    return seconds / (len(x) // BATCH_SIZE) * 1e3
+
+
+def distfit_epoch(make: Make, optimizer: Any, x: np.ndarray, y: np.ndarray, world: Communicator) -> Action:
+    """Return an epoch of `TorchModel`."""
     model = TorchModel(make(), comm=world)
-    model.compile(optimizer, nn.CrossEntropyLoss())
-    fit = partial(model.fit, x, y, batch_size=BATCH_SIZE, shuffle=False, verbose=0)
-    return alternate(ranks.together(fit), ranks.together(own_loop(make(), x, y, ranks)), alternations)
+    model.compile(copy.deepcopy(optimizer), nn.CrossEntropyLoss())
+    return partial(model.fit, x, y, batch_size=BATCH_SIZE, shuffle=False, verbose=0)
 
 
-def own_loop(module: nn.Module, x: np.ndarray, y: np.ndarray, ranks: Ranks) -> Callable[[], float]:
-    """Return an epoch as a user of PyTorch would write it, which looks at its loss as `fit` does."""
-    trained = module if ranks.size == 1 else DistributedDataParallel(module)
-    optimizer = OF_TORCH(module.parameters())
+def own_loop(trained: nn.Module, x: np.ndarray, y: np.ndarray, ranks: Ranks) -> Callable[[], float]:
+    """Return an epoch as a user of PyTorch would write it, of a rank's rows, which looks at its loss as `fit` does."""
+    optimizer = OF_TORCH(trained.parameters())
     loss_of, images, labels = nn.CrossEntropyLoss(), torch.from_numpy(x), torch.from_numpy(y)
     part = BATCH_SIZE // ranks.size
 

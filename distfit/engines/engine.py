@@ -35,6 +35,9 @@ class Engine(ABC):
         `predict` there, but may have to `absorb_sums`.
     """
 
+    gradients_are_sent = True
+    """Whether other ranks read the gradient buffer. If not, gradients may lie elsewhere until somebody asks for it."""
+
     # -- what an engine has to have ---------------------------------------------------------------------------------
 
     @property

@@ -83,7 +83,7 @@ class TorchEngine(Engine):
 
     @property
     def gradients(self) -> np.ndarray:
-        return self._weights.gradients.host()
+        return self._weights.flatten()
 
     @property
     def variables(self) -> list[Variable]:
@@ -153,7 +153,8 @@ class TorchEngine(Engine):
     # -- a rank's rows ------------------------------------------------------------------------------------------------
 
     def begin_gradients(self) -> None:
-        self._weights.begin_gradients()
+        own_tensors = not self.gradients_are_sent and isinstance(self._optimizer, TorchOptimizer)
+        self._weights.begin_gradients(in_buffer=not own_tensors)
         self._divided = self._guess
 
     def finish_gradients(self) -> None:
@@ -267,7 +268,11 @@ class TorchEngine(Engine):
     def update(self, divisor: float) -> None:
         if self._optimizer is None:
             raise TypeError("the engine was compiled without an optimizer")
-        self._optimizer.apply(self.parameters, self.gradients, self.finish_sum(divisor, []))
+        divisor = self.finish_sum(divisor, [])
+        if isinstance(self._optimizer, TorchOptimizer):
+            self._optimizer.step(divisor)
+        else:
+            self._optimizer.apply(self.parameters, self.gradients, divisor)
 
     @property
     def common(self) -> int | None:

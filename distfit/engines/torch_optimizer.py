@@ -161,10 +161,13 @@ class TorchOptimizer(Configured):
                 self.optimizer.state[parameter][key] = view
 
     def apply(self, parameters: np.ndarray, gradients: np.ndarray, divisor: float) -> None:  # noqa: ARG002
+        """Make one update: these arrays are those of the module's own tensors."""
+        self.step(divisor)
+
+    def step(self, divisor: float) -> None:
         """Make one update with the gradients, divided by `divisor`, and step the scheduler."""
-        if divisor != 1:
-            gradients /= divisor
         self._weights.gradients.device()
+        self._weights.divide_gradients(divisor)
         self._weights.to_device()
         for staged, _ in self._slots.values():
             staged.device()

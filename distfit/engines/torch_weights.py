@@ -116,6 +116,7 @@ class Weights:
         self.gradients = Staged(shapes, self.dtype, device, len(self.parameters))
         self._of_gradients = dict(zip(self.parameters, self.gradients.views, strict=False))
         self._written: set[torch.Tensor] = set()
+        self._in_buffer = True
         self._hooked: set[torch.Tensor] = set()
         self._buffers = [
             (owner, name, tensor)
@@ -156,6 +157,7 @@ class Weights:
 
     def move(self, parameters: np.ndarray, gradients: np.ndarray) -> None:
         """Lie in other buffers from here on, which hold the same already. The tensors stay the objects they are."""
+        self.to_device()  # raises if another model has taken them
         weights = self._by_dtype[""]
         weights.move(parameters)
         self.gradients.move(gradients)
@@ -209,8 +211,13 @@ class Weights:
 
     # -- gradients ----------------------------------------------------------------------------------------------------
 
-    def begin_gradients(self) -> None:
-        """Forget the gradients: the next that backward gives for a parameter replaces what lies in the buffer."""
+    def begin_gradients(self, *, in_buffer: bool) -> None:
+        """Forget the gradients: the next that backward gives for a parameter replaces what lies in the buffer.
+
+        Args:
+            in_buffer: whether they are wanted there. Else they stay the tensors that backward makes, until `flatten`.
+        """
+        self._in_buffer = in_buffer
         self._written.clear()
         for parameter in self.parameters:
             parameter.grad = None
@@ -224,7 +231,7 @@ class Weights:
         Backward could add to the buffer itself, if that were the parameter's `grad`; but it would have to be zeroed
         first, and the sum be read and written again.
         """
-        if not self._is_bound(parameter):  # it is another model's by now
+        if not self._in_buffer or not self._is_bound(parameter):  # it is another model's by now
             return
         view = self._of_gradients[parameter]
         if parameter in self._written:
@@ -241,10 +248,26 @@ class Weights:
         """Zero the gradients that backward did not give, as on a rank without rows; let an optimizer see them all."""
         self.gradients.device()
         for parameter, view in self._of_gradients.items():
-            if parameter not in self._written:
+            if parameter not in self._written and (self._in_buffer or parameter.grad is None):
                 view.zero_()
                 self._written.add(parameter)
-            parameter.grad = view if parameter.requires_grad else None
+            if parameter in self._written:
+                parameter.grad = view if parameter.requires_grad else None
+
+    def flatten(self) -> np.ndarray:
+        """Return the buffer on the host, with all gradients in it."""
+        for parameter, view in self._of_gradients.items():
+            if parameter not in self._written and parameter.grad is not None:
+                view.copy_(parameter.grad)
+                parameter.grad = view
+                self._written.add(parameter)
+        return self.gradients.host()
+
+    def divide_gradients(self, divisor: float) -> None:
+        """Divide the gradients, wherever they lie."""
+        if divisor != 1:
+            grads = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+            torch._foreach_div_(grads, divisor)
 
     # -- who writes ---------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.engines import all_finite
 from distfit.optimizers import Arrays, Optimizer, Part
-from distfit.training.update import Everywhere, Update
+from distfit.training.update import Alone, Everywhere, Update
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -37,6 +37,8 @@ def choose_update(model: Model) -> Update:
     Ranks: every rank, directly after root's copy of everything has reached them; the messages of `share`.
     """
     engine, optimizer, comm = model.engine, model.optimizer, model.comm
+    if comm.is_alone:
+        return Alone(model)
     common = engine.common
     if not (common and model.compiled.share_memory and isinstance(optimizer, Optimizer)):
         return Everywhere(model)

@@ -9,6 +9,7 @@ import numpy as np
 from distfit.callbacks.dispatch.decisions import Decisions
 from distfit.comm import Communicator, Phase, key_of
 from distfit.training.node_update import choose_update
+from distfit.utils.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -96,6 +97,7 @@ class SharedState:
         Ranks: every rank, all of which hold root's copy; the messages of `choose_update`, or none.
         """
         if not self._is_placed():
+            keep_freed_memory()
             self._model.update = choose_update(self._model)
             self._placed = self._model.optimizer, self._model.engine.parameters
 

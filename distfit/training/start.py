@@ -12,6 +12,7 @@ from distfit.comm import Communicator
 from distfit.data import Feed, Inputs
 from distfit.errors import DataMismatch, ModelTorn
 from distfit.training.feeds import Batching, check_local, make_feed
+from distfit.utils.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -87,6 +88,7 @@ def begin(
 
     Ranks: every rank of `model.comm.current`, within an operation.
     """
+    keep_freed_memory()
     comm = model.comm.current
     present = {
         name: (inputs, batching.suited_to(inputs))

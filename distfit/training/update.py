@@ -73,3 +73,17 @@ class Everywhere(Update):
 
     def apply(self, weight: float) -> None:
         self._model.engine.update(weight)
+
+
+class Alone(Everywhere):
+    """A rank without others, whose gradients are the sums wherever they lie.
+
+    Ranks: this one.
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        model.engine.gradients_are_sent = False
+
+    def reduce(self) -> None:
+        """There is nothing to add."""

@@ -109,8 +109,9 @@ if importlib.util.find_spec("jax"):
 if importlib.util.find_spec("keras") and os.environ.get("KERAS_BACKEND") == "jax":
     ENGINES["keras"] = keras_model
 
-MESSAGES_OF_STEP = {"numpy": 1 + 2, "torch": 1 + 2, "jax": 1 + 4 + 1, "keras": 1 + 4 + 1}
-"""Of each: the step's own, those of batch normalization, and one for state that a function has changed."""
+MESSAGES_OF_STEP = {"numpy": 2 + 2, "torch": 2 + 2, "jax": 1 + 4 + 1, "keras": 1 + 4 + 1}
+"""Of each: the step's own, and that of an update of which each rank makes a part; those of batch normalization; and one
+for state that a function has changed."""
 
 
 def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
