@@ -26,7 +26,7 @@ from distfit.engines.updater import Updater
 from distfit.engines.values import Evaluated, LossValue, Step, Variable
 from distfit.losses import Loss
 from distfit.optimizers import Segment
-from distfit.utils.nested import leaves, map_leaves
+from distfit.utils.nested import map_leaves
 
 __all__ = ["JaxEngine", "dropout", "loss_value", "mean_over_batch", "sum_over_batch"]
 
@@ -263,8 +263,7 @@ class JaxEngine(Engine):
         return Evaluated(map_leaves(np.asarray, y_pred), value.total, value.weight)
 
     def predict(self, x: Any, step: Step) -> Any:
-        outputs = [np.asarray(leaf) for _, leaf in leaves(self._predict(x, step))]
-        return outputs[0] if len(outputs) == 1 else outputs
+        return map_leaves(np.asarray, self._predict(x, step))
 
     def _predict(self, x: Any, step: Step) -> Any:
         padded, rows = self._padding.filled(self._as_arrays(x), step.rows), np.int32(step.rows)

@@ -223,8 +223,7 @@ class TorchEngine(Engine):
 
     def predict(self, x: Any, step: Step) -> Any:  # noqa: ARG002
         x, _, _ = self._as_tensors(x, None, None)
-        outputs = [as_array(leaf) for _, leaf in leaves(self._infer(x))]
-        return outputs[0] if len(outputs) == 1 else outputs
+        return map_leaves(as_array, self._infer(x))
 
     def _infer(self, x: Any) -> Any:
         """Run the module in its evaluation mode, and leave each of its parts in the mode in which it was."""

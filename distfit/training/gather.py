@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from distfit.comm import Communicator
 from distfit.errors import WouldNotFit
+from distfit.utils.nested import leaves, map_leaves
 
 GATHER = ("all", "root", "none")
 
@@ -20,19 +22,20 @@ class Rows:
     def __init__(self) -> None:
         self._places: list[np.ndarray] = []
         self._outputs: list[list[np.ndarray]] = []
-        self._single = True
+        self._form: Any = None
 
     def add(self, place: int, rows: int, outputs: Any) -> None:
-        """Add the output of consecutive rows: an array, or a list of them where the model has several outputs."""
-        self._single = isinstance(outputs, np.ndarray)
+        """Add the output of consecutive rows: an array, or a tuple, list or dict of them where there are several."""
+        numbers = itertools.count()
+        self._form = map_leaves(lambda _: next(numbers), outputs)
         self._places.append(np.arange(place, place + rows))
-        self._outputs.append([outputs] if self._single else list(outputs))
+        self._outputs.append([array for _, array in leaves(outputs)])
 
     def extend(self, rows: Rows) -> None:
         """Add rows that came later."""
         self._places += rows._places
         self._outputs += rows._outputs
-        self._single = rows._single if rows._outputs else self._single
+        self._form = rows._form if rows._outputs else self._form
 
     def together(self, comm: Communicator, gather: str, out: Any) -> Any:
         """Bring all ranks' rows together; see `all_rows`."""
@@ -51,9 +54,9 @@ class Rows:
         return [np.concatenate(parts) for parts in zip(*self._outputs, strict=True)]
 
     @property
-    def single(self) -> bool:
-        """Whether the model has one output."""
-        return self._single
+    def form(self) -> Any:
+        """The tuple, list or dict of the outputs' numbers, or the number 0; None where this rank had no rows."""
+        return self._form
 
 
 class WrittenRows(Rows):
@@ -114,13 +117,13 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
     """
     outputs, places = rows.outputs, rows.places
     if gather == "none" and out is None:
-        return None if outputs is None else outputs[0] if rows.single else outputs
+        return None if outputs is None else map_leaves(outputs.__getitem__, rows.form)
     shared, to_all = isinstance(out, np.memmap), gather == "all" or out is not None
     described = None if outputs is None else [(o.shape[1:], o.dtype.str) for o in outputs]
-    known = comm.all_gather_object((len(places), described, rows.single, _free_bytes(), comm.local_size))
+    known = comm.all_gather_object((len(places), described, rows.form, _free_bytes(), comm.local_size))
     counts = [one[0] for one in known]
-    shapes, single = next(((one[1], one[2]) for one in known if one[1] is not None), ([], True))
-    if out is not None and not single:
+    shapes, form = next(((one[1], one[2]) for one in known if one[1] is not None), ([], None))
+    if out is not None and len(shapes) > 1:
         raise ValueError(_one_output(len(shapes)))
     row_bytes = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in shapes)
     if not shared:
@@ -139,7 +142,7 @@ def all_rows(comm: Communicator, rows: Rows, gather: str = "all", out: Any = Non
     if out is not None:
         out[...] = wholes[0]
         return out
-    return (wholes[0] if wholes else None) if single else wholes
+    return map_leaves(wholes.__getitem__, form)
 
 
 def _gather(comm: Communicator, part: np.ndarray, counts: list[int], *, to_all: bool) -> np.ndarray | None:

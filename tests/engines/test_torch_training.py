@@ -12,6 +12,7 @@ from torch import nn
 import distfit
 from distfit import callbacks
 from distfit.comm import Communicator
+from distfit.utils.nested import map_leaves
 
 ROWS, BATCH, EPOCHS = 103, 32, 2
 X = np.random.default_rng(0).normal(size=(ROWS, 4))
@@ -205,8 +206,11 @@ def test_several_inputs_and_outputs(comm: Communicator, named: bool) -> None:
     assert_close(model.get_weights(), [tensor.numpy() for tensor in twin.state_dict().values()])
     predicted = model.predict(x, verbose=0)
     expected = twin(torch.from_numpy(X), torch.from_numpy(X[:, :2]))
-    for here, there in zip(predicted, expected.values(), strict=True):
-        np.testing.assert_allclose(here, there.detach().numpy(), rtol=1e-9)
+    assert list(predicted) == list(expected)
+    for name, there in expected.items():
+        np.testing.assert_allclose(predicted[name], there.detach().numpy(), rtol=1e-9)
+    one_row = model.predict(map_leaves(lambda part: part[:1], x), verbose=0)  # which not all ranks have
+    assert {name: array.shape for name, array in one_row.items()} == {"sum": (1, 3), "left": (1, 3)}
 
 
 @pytest.mark.ranks(1, 2)
