@@ -28,6 +28,8 @@ JOBS = (
     ("watching", 2),
     ("checkpoints", 1),
     ("data", 1),
+    ("node_memory", 2),
+    ("memory", 4),
     ("peer_torch", 1),
     ("peer_torch", 2),
     ("peer_torch_model", 1),

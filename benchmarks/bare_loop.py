@@ -17,7 +17,7 @@ import numpy as np
 AllReduce = Callable[[np.ndarray], None]
 Order = Callable[[int], np.ndarray]
 
-CHUNK = 65_536
+CHUNK = 131_072
 RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-7
 
 
@@ -140,9 +140,9 @@ class BareLoop:
             np.square(scratch, out=scratch)
             velocity *= BETA_2
             velocity += scratch
-            gradients *= (1 - BETA_1) * scale
+            np.multiply(gradients, (1 - BETA_1) * scale, out=scratch)
             momentum *= BETA_1
-            momentum += gradients
+            momentum += scratch
             np.sqrt(velocity, out=scratch)
             scratch += EPSILON
             np.divide(momentum, scratch, out=scratch)

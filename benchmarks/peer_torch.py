@@ -1,4 +1,4 @@
-"""`fit` against PyTorch's DistributedDataParallel over gloo: the same network, rows and update."""
+"""`fit` against PyTorch on one rank, and DistributedDataParallel over gloo on several: the same networks and rows."""
 
 from __future__ import annotations
 
@@ -18,27 +18,73 @@ from benchmarks.bare_loop import EPSILON, RATE, shuffled
 from benchmarks.figure import Figure
 from benchmarks.job import Job, run
 from benchmarks.ranks import Ranks
-from benchmarks.workload import BATCH_SIZE, CLASSES, HIDDEN, network
+from benchmarks.workload import BATCH_SIZE, CHANNELS, CLASSES, HIDDEN, convolutional, network
+
+WIDE = (1024, 1024)
 
 
 def measure(job: Job) -> list[Figure]:
-    """Return the ratio of both loops' times, and PyTorch's speed.
+    """Return the ratios of both loops' times, and PyTorch's speed, for three networks; at 1 rank without DDP.
 
     Ranks: every rank of the job.
     """
-    x, y = job.training
     torch.set_num_threads(1)
+    peer = "PyTorch" if job.ranks.size == 1 else "PyTorch DDP"
+    networks = {
+        "784-512-512-10": (partial(network, job.world), dense(HIDDEN), 0.42),
+        "784-1024-1024-10": (partial(network, job.world, WIDE), dense(WIDE), 0.42),
+    }
+    if job.ranks.size == 1:
+        networks = {name: (ours, theirs, None) for name, (ours, theirs, _) in networks.items()}
+        networks["ConvNet"] = (partial(convolutional, job.world), conv_net(), 1.5)
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
         meet(job.ranks, Path(folder))
-        theirs = TorchLoop(x, y, job.ranks)
-        fit = partial(network(job.world).fit, x, y, batch_size=BATCH_SIZE, verbose=0)
-        compared = alternate(job.ranks.together(fit), job.ranks.together(theirs.epoch), job.alternations)
+        for name, (ours, theirs, target) in networks.items():
+            x, y = job.training
+            if name == "ConvNet":
+                x, y = x[: len(x) // 4], y[: len(y) // 4]
+            fit = partial(ours().fit, x, y, batch_size=BATCH_SIZE, verbose=0)
+            epoch = TorchLoop(theirs, x, y, job.ranks).epoch
+            compared = alternate(job.ranks.together(fit), job.ranks.together(epoch), job.alternations)
+            size, speed = job.ranks.size, len(x) / compared.medians[1]
+            figures += [
+                Figure(
+                    f"fit / {peer}, {name}",
+                    size,
+                    compared.ratio,
+                    "x",
+                    job.alternations,
+                    compared.spread,
+                    target,
+                ),
+                Figure(f"{peer}, {name}", size, speed, "samples/s", job.alternations),
+            ]
         torch.distributed.destroy_process_group()
-    size = job.ranks.size
-    return [
-        Figure("fit / PyTorch DDP", size, compared.ratio, "x", job.alternations, compared.spread),
-        Figure("PyTorch DDP", size, len(x) / compared.medians[1], "samples/s", job.alternations),
+    return figures
+
+
+def dense(hidden: tuple[int, ...]) -> nn.Module:
+    """Return the network of `workload.network`."""
+    torch.manual_seed(0)
+    widths = [28 * 28, *hidden]
+    rectified = [
+        layer
+        for inputs, units in itertools.pairwise(widths)
+        for layer in (nn.Linear(inputs, units), nn.ReLU())
     ]
+    return nn.Sequential(nn.Flatten(), *rectified, nn.Linear(widths[-1], CLASSES))
+
+
+def conv_net() -> nn.Module:
+    """Return the network of `workload.convolutional`."""
+    torch.manual_seed(0)
+    first, second = CHANNELS
+    return nn.Sequential(
+        *(nn.Unflatten(1, (1, 28)), nn.Conv2d(1, first, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(first, second, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(25 * second, CLASSES)),
+    )
 
 
 def meet(ranks: Ranks, folder: Path) -> None:
@@ -57,26 +103,18 @@ class TorchLoop:
     """What a user of PyTorch would write, with its fastest form of Adam.
 
     Args:
+        module: what is trained.
         x: images, ``(rows, height, width)`` uint8.
         y: classes, ``(rows,)``.
         ranks: of which each trains on an equal part of a batch.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, ranks: Ranks) -> None:
+    def __init__(self, module: nn.Module, x: np.ndarray, y: np.ndarray, ranks: Ranks) -> None:
         self._x, self._y = torch.from_numpy(x.copy()), torch.from_numpy(y.astype(np.int64))
         self._ranks = ranks
         self._order = shuffled(len(x))
         self._epochs = 0
-        widths = [x[0].size, *HIDDEN]
-        hidden = [
-            layer
-            for inputs, units in itertools.pairwise(widths)
-            for layer in (nn.Linear(inputs, units), nn.ReLU())
-        ]
-        torch.manual_seed(0)
-        self._model = DistributedDataParallel(
-            nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], CLASSES))
-        )
+        self._model = module if ranks.size == 1 else DistributedDataParallel(module)
         self._loss = nn.CrossEntropyLoss()
         self._optimizer = torch.optim.Adam(self._model.parameters(), lr=RATE, eps=EPSILON, fused=True)
 

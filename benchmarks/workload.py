@@ -9,6 +9,7 @@ from distfit.comm import Communicator
 
 BATCH_SIZE = 256
 HIDDEN = (512, 512)
+CHANNELS = (32, 64)
 CLASSES = 10
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -36,15 +37,27 @@ def network(comm: Communicator, hidden: tuple[int, ...] = HIDDEN, on_nan: str = 
 
     Ranks: local.
     """
+    dense = [layers.Dense(units, activation="relu") for units in hidden]
+    return _compiled(comm, [layers.Flatten(), *dense], on_nan)
+
+
+def convolutional(comm: Communicator) -> Sequential:
+    """Return a network of two convolutions, compiled like `network`.
+
+    Ranks: local.
+    """
+    convolutions = [
+        part
+        for channels in CHANNELS
+        for part in (layers.Conv2D(channels, 3, activation="relu"), layers.MaxPooling2D(2))
+    ]
+    return _compiled(comm, [layers.Reshape((28, 28, 1)), *convolutions, layers.Flatten()], "ignore")
+
+
+def _compiled(comm: Communicator, parts: list[layers.Layer], on_nan: str) -> Sequential:
     utils.set_random_seed(0)
     model = Sequential(
-        [
-            layers.Rescaling(1 / 255, input_shape=(28, 28)),
-            layers.Flatten(),
-            *(layers.Dense(units, activation="relu") for units in hidden),
-            layers.Dense(CLASSES),
-        ],
-        comm=comm,
+        [layers.Rescaling(1 / 255, input_shape=(28, 28)), *parts, layers.Dense(CLASSES)], comm=comm
     )
     model.compile(
         optimizer="adam",

@@ -25,9 +25,10 @@ def update_moments(chunk: Chunk, step: Step, beta_1: float, beta_2: float) -> No
     scratch *= scratch
     velocity *= beta_2
     velocity += scratch
-    gradients *= (1.0 - beta_1) * step.gradient_scale
+    # Not in place: the gradients would go from the cache to memory again, and nobody reads them there.
+    np.multiply(gradients, (1.0 - beta_1) * step.gradient_scale, scratch)
     momentum *= beta_1
-    momentum += gradients
+    momentum += scratch
 
 
 def descend_by_moments(chunk: Chunk, step: Step, beta_1: float, beta_2: float, epsilon: float) -> None:

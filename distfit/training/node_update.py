@@ -23,12 +23,13 @@ from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.engines import all_finite
 from distfit.optimizers import Arrays, Optimizer, Part
 from distfit.training.update import Alone, Everywhere, Update
+from distfit.utils.heap import give_back_freed_memory
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
 
 _WEIGHTS = ""
-_CHUNK = 65_536  # elements, as in the optimizers
+_CHUNK = Optimizer.chunk_size
 
 
 def choose_update(model: Model) -> Update:
@@ -57,6 +58,8 @@ def choose_update(model: Model) -> Update:
     gradients[...] = engine.gradients
     engine.move(memory.own[_WEIGHTS], gradients)
     optimizer.take_slots({name: memory.own[name] for name in optimizer.state()})
+    del arrays, array
+    give_back_freed_memory()
     return OnNode(model, memory, counterparts(comm))
 
 
@@ -82,6 +85,7 @@ class OnNode(Update):
         self._peers = [one for rank, one in enumerate(memory.gradients) if rank != comm.local_rank]
         slots = {name: memory.shared[name] for name in optimizer.state()}
         self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums, slots)
+        self._scratch = np.empty(_CHUNK, self._sums.dtype)
         self._is_on_roots = comm.node_ranks[0] == 0
         self._is_settled = False
         self._is_reduced = False
@@ -107,16 +111,20 @@ class OnNode(Update):
         if self._is_reduced:
             for place in self._places:
                 for start in range(place.start, place.stop, _CHUNK):
-                    self._gather(slice(start, min(start + _CHUNK, place.stop)))
+                    chunk = slice(start, min(start + _CHUNK, place.stop))
+                    self._gather(chunk, out=self._sums[chunk])
         if not self._counterparts.alone:
             self._sum(0.0, "the sums of each machine")  # nothing that could fail may lie before a reduction
             self._counterparts.all_reduce([self._sums[place] for place in self._places])
 
-    def _gather(self, place: slice) -> None:
-        sums = self._sums[place]
+    def _gather(self, place: slice, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the sums of all ranks' gradients at a place; by default in an array that stays in the cache."""
+        sums = self._scratch[: place.stop - place.start] if out is None else out
+        before = self._sums[place]
         with np.errstate(over="ignore", invalid="ignore"):  # as in a reduction of MPI's
             for peer in self._peers:
-                np.add(sums, peer[place], out=sums)
+                before = np.add(before, peer[place], out=sums)
+        return before
 
     def is_finite(self) -> bool:
         is_finite = all(all_finite(self._sums[place]) for place in self._places)

@@ -4,6 +4,7 @@ A step of training makes and frees the same arrays as the step before. glibc giv
 hands out zeroed pages again, one fault for each 4 kB: of a small convolutional network's step that was a quarter.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -30,3 +31,12 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):  # another C library
         return False
     return bool(mallopt(_M_TRIM_THRESHOLD, _MOST)) and bool(mallopt(_M_MMAP_THRESHOLD, _MOST))
+
+
+def give_back_freed_memory() -> None:
+    """Give what is free now back to the system, after something large was freed that will not be needed again.
+
+    Ranks: local.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
