@@ -112,6 +112,7 @@ class Agreement:
         has_next: bool = False,
         word: int = 0,
         riders: Sequence[float] = (),
+        may_interrupt: bool = True,
     ) -> Agreed:
         """Join the others in a message, and raise if one of them failed or is somewhere else.
 
@@ -127,6 +128,7 @@ class Agreement:
             word: on something that root alone decides, such as what its callbacks changed, or that it is to save. That
                 of others is not sent.
             riders: up to `RIDERS` numbers to be summed over all ranks, with or without rows.
+            may_interrupt: whether a SIGINT to this rank counts here, and not in the next message.
 
         Raises:
             RemoteError: and the class of what was raised, if another rank failed.
@@ -136,7 +138,7 @@ class Agreement:
 
         Ranks: every rank; one all-reduce of 8 kB, and one of the payload where it is longer than `CAPACITY`.
         """
-        if signals.take_interrupt():
+        if may_interrupt and signals.take_interrupt():
             raise KeyboardInterrupt  # an error like any other: the next message tells the others
         if self._left:
             raise RankLeft(self._left)

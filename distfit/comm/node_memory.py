@@ -3,14 +3,14 @@
 Each array is seen twice. In `shared`, what one rank writes is what all read. In `own`, a rank reads the same memory,
 but a page to which it writes there becomes its own, as in a forked process, and the others see nothing of it: so a rank
 may put other weights in place while it works alone. Nobody has to say that he wrote: the kernel knows which pages are a
-rank's own. `publish` makes what one rank wrote everybody's, and `let_go` gives pages up for the common ones.
+rank's own. `settle` makes what ranks wrote common, and gives their own pages up.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,12 +57,11 @@ class NodeMemory:
 
     def __init__(self, file: int, fields: Mapping[str, Field], gradients: Field, ranks: int) -> None:
         starts, total = _starts(fields)
+        self._starts = starts
         length = _in_pages(gradients.size * gradients.dtype.itemsize)
         shared = mmap.mmap(file, total + ranks * length)
         self._private = mmap.mmap(file, total, flags=mmap.MAP_PRIVATE)
-        self._bytes = np.frombuffer(self._private, np.uint8).reshape(-1, mmap.PAGESIZE)
-        self._shared_bytes = np.frombuffer(shared, np.uint8, total).reshape(-1, mmap.PAGESIZE)
-        self._first_page = self._bytes.ctypes.data // mmap.PAGESIZE
+        self._pages = total // mmap.PAGESIZE
         self.shared = {
             name: np.frombuffer(shared, field.dtype, field.size, start)
             for (name, field), start in zip(fields.items(), starts, strict=True)
@@ -71,11 +70,12 @@ class NodeMemory:
             name: np.frombuffer(self._private, field.dtype, field.size, start)
             for (name, field), start in zip(fields.items(), starts, strict=True)
         }
+        self._first_page = next(iter(self.own.values())).ctypes.data // mmap.PAGESIZE
         self.gradients = [
             np.frombuffer(shared, gradients.dtype, gradients.size, total + rank * length)
             for rank in range(ranks)
         ]
-        self._in_common = np.zeros(len(self._bytes), bool)
+        self._in_common = np.zeros(self._pages, bool)
         for field, start in zip(fields.values(), starts, strict=True):
             first = start // mmap.PAGESIZE
             self._in_common[
@@ -95,30 +95,32 @@ class NodeMemory:
         """
         with open(_PAGES, "rb", buffering=0) as pages:
             pages.seek(self._first_page * 8)
-            entries = np.frombuffer(pages.read(len(self._bytes) * 8), np.uint64)
-        if entries.size != len(self._bytes):
+            entries = np.frombuffer(pages.read(self._pages * 8), np.uint64)
+        if entries.size != self._pages:
             raise OSError(f"{_PAGES} has no entries")
         return np.flatnonzero(((entries & _THERE) != 0) & ((entries & _OF_FILE) == 0) & self._in_common)
 
-    def publish(self) -> None:
-        """Let all have what this rank wrote.
+    def settle(self, places: Sequence[slice]) -> None:
+        """Make common what ranks have written, and read what is common from here on.
 
-        Ranks: local; one of the machine, while the others do not write.
+        Args:
+            places: of the elements of each array that this rank writes for all. What all ranks write, they write alike.
+
+        Ranks: local; every rank of the machine, each with places of its own, and none that another one reads before
+            they have agreed.
         """
         pages = self.written()
-        self._shared_bytes[pages] = self._bytes[pages]
-
-    def let_go(self) -> None:
-        """Read from here on what all have, where this rank has written.
-
-        Ranks: local.
-        """
-        pages = self.written()
-        if pages.size:
-            for run in np.split(pages, np.flatnonzero(np.diff(pages) > 1) + 1):
-                self._private.madvise(
-                    mmap.MADV_DONTNEED, int(run[0]) * mmap.PAGESIZE, len(run) * mmap.PAGESIZE
-                )
+        if not pages.size:
+            return
+        for run in np.split(pages, np.flatnonzero(np.diff(pages) > 1) + 1):
+            first, last = int(run[0]) * mmap.PAGESIZE, (int(run[-1]) + 1) * mmap.PAGESIZE
+            for (name, own), start in zip(self.own.items(), self._starts, strict=True):
+                begin, end = ((bound - start) // own.itemsize for bound in (first, last))
+                for place in places:
+                    inner = slice(max(place.start, begin), min(place.stop, end))
+                    if inner.start < inner.stop:
+                        self.shared[name][inner] = own[inner]
+            self._private.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def reserve(file: int, size: int, rank: int, ranks: int) -> None:

@@ -205,6 +205,14 @@ class Engine(ABC):
         """Hold the weights, and their gradients, in these buffers from here on. They hold the same already."""
         raise NotImplementedError
 
+    runs_code_of_the_user = True
+    """Whether code of the user's runs within a step that could write to the weights."""
+
+    @property
+    def reads_whole_weights(self) -> bool:
+        """Whether `finish_sum` looks at more weights than those of its places."""
+        return False
+
     def finish_sum(self, divisor: float, places: Sequence[slice]) -> float:
         """Make elements of the gradient buffer ready for the optimizer: what regularizers add, say.
 

@@ -73,9 +73,15 @@ class NumpyEngine(Engine):
         ):
             parameter.bind(weight, gradient if parameter.trainable else None)
 
+    runs_code_of_the_user = False  # layers get their weights as read-only views
+
+    @property
+    def reads_whole_weights(self) -> bool:
+        return not all(p.regularizer is None or p.regularizer.is_elementwise for p, _ in self._regularized)
+
     @property
     def common(self) -> int | None:
-        return (self._arena or self._allocate()).common
+        return self._allocate().common
 
     def move(self, parameters: np.ndarray, gradients: np.ndarray) -> None:
         self._allocate().move(parameters)

@@ -10,7 +10,13 @@ from distfit.utils.lookup import lookup
 
 
 class Regularizer(Configured, ABC):
-    """A penalty on a weight: a value and its gradient."""
+    """A penalty on a weight: a value and its gradient.
+
+    Attributes:
+        is_elementwise: whether the gradient at an element depends on that element alone.
+    """
+
+    is_elementwise = False
 
     @abstractmethod
     def penalty(self, weight: np.ndarray) -> float:
@@ -23,6 +29,8 @@ class Regularizer(Configured, ABC):
 
 class L1(Regularizer):
     """``l1 * sum(|w|)``."""
+
+    is_elementwise = True
 
     def __init__(self, l1: float = 0.01) -> None:
         self.l1 = l1
@@ -37,6 +45,8 @@ class L1(Regularizer):
 class L2(Regularizer):
     """``l2 * sum(w**2)``."""
 
+    is_elementwise = True
+
     def __init__(self, l2: float = 0.01) -> None:
         self.l2 = l2
 
@@ -49,6 +59,8 @@ class L2(Regularizer):
 
 class L1L2(Regularizer):
     """``l1 * sum(|w|) + l2 * sum(w**2)``."""
+
+    is_elementwise = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
         self.l1 = L1(l1)

@@ -220,6 +220,11 @@ class Optimizer(Configured, ABC):
         """Whether an update reads each gradient once, where it changes the weight: no clip, no norm comes before."""
         return not self.is_layerwise and self.clipvalue is self.clipnorm is self.global_clipnorm is None
 
+    @property
+    def takes_whole_parameters(self) -> bool:
+        """Whether an update takes norms of whole parameters."""
+        return self.is_layerwise or self.clipnorm is not None
+
     def divide(self, count: int) -> list[Part]:
         """Divide an update among ranks.
 
@@ -228,8 +233,8 @@ class Optimizer(Configured, ABC):
         Args:
             count: of the ranks.
         """
-        whole = self.is_layerwise or self.clipnorm is not None
-        return [self._part(segments) for segments in divide(self._whole.segments, count, whole=whole)]
+        parts = divide(self._whole.segments, count, whole=self.takes_whole_parameters)
+        return [self._part(segments) for segments in parts]
 
     def take_slots(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep the slots in other arrays from here on, which hold the same already.

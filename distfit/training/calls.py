@@ -72,8 +72,8 @@ def fit(
         RemoteError: and the class of what was raised, if another rank failed; see `distfit.errors`.
         ValueError: for arguments that make no sense. All of these on all ranks.
 
-    Ranks: every rank together. A step sends one small message and one reduction of the gradients; callbacks and
-        batch normalization may add to that, see docs/messages.md.
+    Ranks: every rank together. A step sends one small message, and one more or a reduction of the gradients; callbacks
+        and batch normalization may add to that, see docs/messages.md.
     """
     self.comm.require_all_ranks("fit")
     with self.comm.operation("fit"):

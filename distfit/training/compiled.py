@@ -173,7 +173,8 @@ def compile(  # noqa: A001 - Keras's name
             more; ``"heal"`` continues from root's, with a warning; ``"ignore"`` looks at nothing.
         divergence_every: look so often within an epoch, too, in steps.
         share_memory: whether the ranks of one machine hold one copy of weights and optimizer state, and each updates a
-            part of it, where an optimizer of distfit's changes weights on the CPU. The numbers are the same without.
+            part of it, where an optimizer of distfit's changes weights on the CPU. The numbers are those of one rank
+            to rounding, with and without.
 
     Raises:
         ValueError: for an unknown name; the text lists the known ones.

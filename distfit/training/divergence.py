@@ -1,7 +1,8 @@
 """Whether all ranks still hold the same model, and what is done where they do not.
 
-Ranks start from root's weights and make equal updates, each for itself: so they stay equal to the last bit, unless
-something changes them on one rank alone, or one processor rounds otherwise than another. Neither is seen in the logs.
+Ranks start from root's weights and make equal updates, each machine for itself, or each rank: so they stay equal to the
+last bit, unless something changes them on one rank alone, or one processor rounds otherwise than another. Neither is
+seen in the logs.
 So the ranks compare a digest of 32 bits now and then, in one small message. Only where it differs do they send root's
 copy, look how far they are apart, and continue from root's, or raise.
 """

@@ -8,7 +8,8 @@ half is the memory itself).
 
 Why no rank reads what another still writes: the step's agreement lies between the gradients and their sums, and a
 further one between the update and the next forward pass. Both are agreements and no barriers, so that a rank that fails
-anywhere makes the others raise. Within an update a rank writes to its own part only.
+anywhere makes the others raise. Within an update a rank writes to its own part only. (Sums that are thrown away,
+because a loss was not finite or all weights of rows are zero, may be read while they change.)
 """
 
 from __future__ import annotations
@@ -78,9 +79,6 @@ class OnNode(Update):
     def __init__(self, model: Model, memory: NodeMemory, counterparts: Counterparts) -> None:
         self._model, self._memory, self._counterparts = model, memory, counterparts
         comm, optimizer = model.comm, model.optimizer
-        parts = optimizer.divide(counterparts.parts)
-        self._part = parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), [])
-        self._places = self._part.places()
         self._sums = memory.gradients[comm.local_rank]
         self._peers = [one for rank, one in enumerate(memory.gradients) if rank != comm.local_rank]
         slots = {name: memory.shared[name] for name in optimizer.state()}
@@ -89,24 +87,36 @@ class OnNode(Update):
         self._is_on_roots = comm.node_ranks[0] == 0
         self._is_settled = False
         self._is_reduced = False
+        self._divide()
 
-    def begin(self) -> None:
-        progress = self._model.progress
-        if (
-            progress.hooks_came_before or progress.logs_are_read
-        ):  # there is code of the user's between two steps
-            self._is_settled = False
-        if not self._is_settled and self._model.comm.local_rank == 0:
-            self._memory.publish()
+    def _divide(self) -> None:
+        comm, optimizer = self._model.comm, self._model.optimizer
+        self._in_wholes = optimizer.takes_whole_parameters
+        parts = optimizer.divide(self._counterparts.parts)
+        self._part = parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), [])
+        self._places = self._part.places()
+        # Frozen parameters are nobody's part. The first rank of a machine writes what is written to them.
+        self._written_for_all = list(self._places)
+        if comm.local_rank == 0:
+            (whole,) = optimizer.divide(1)
+            ends = [0, *(bound for place in whole.places() for bound in (place.start, place.stop))]
+            self._written_for_all += map(slice, ends[::2], [*ends[1::2], self._model.engine.common])
+
+    def is_current(self) -> bool:
+        model, own = self._model, self._memory.own
+        return model.engine.common is not None and all(
+            array is own[name]
+            for name, array in ((_WEIGHTS, model.engine.parameters), *model.optimizer.state().items())
+        )
 
     def unsettle(self) -> None:
         self._is_settled = False
 
     def reduce(self) -> None:
-        if not self._is_settled:
-            self._memory.let_go()
-            self._is_settled = True
-        self._is_reduced = not (self._model.optimizer.is_one_pass and self._counterparts.alone)
+        optimizer = self._model.optimizer
+        if optimizer.takes_whole_parameters != self._in_wholes:  # a callback has set a clip
+            self._divide()
+        self._is_reduced = not (optimizer.is_one_pass and self._counterparts.alone)
         self._is_reduced |= self._model.compiled.on_nan != "ignore"
         if self._is_reduced:
             for place in self._places:
@@ -114,7 +124,7 @@ class OnNode(Update):
                     chunk = slice(start, min(start + _CHUNK, place.stop))
                     self._gather(chunk, out=self._sums[chunk])
         if not self._counterparts.alone:
-            self._sum(0.0, "the sums of each machine")  # nothing that could fail may lie before a reduction
+            self._agree("the sums of each machine")  # nothing that could fail may lie before a reduction
             self._counterparts.all_reduce([self._sums[place] for place in self._places])
 
     def _gather(self, place: slice, out: np.ndarray | None = None) -> np.ndarray:
@@ -128,23 +138,32 @@ class OnNode(Update):
 
     def is_finite(self) -> bool:
         is_finite = all(all_finite(self._sums[place]) for place in self._places)
-        return self._sum(float(not is_finite), "whether gradients are finite") == 0
+        return self._agree("whether gradients are finite", float(not is_finite)) == 0
 
     def apply(self, weight: float) -> None:
-        model = self._model
-        divisor = model.engine.finish_sum(weight, self._places)
-        model.optimizer.apply_part(
+        engine, optimizer, progress = self._model.engine, self._model.optimizer, self._model.progress
+        # Where code of the user's has run, it may have written weights, in a step too.
+        has_run = progress.hooks_came_before or progress.logs_are_read or engine.runs_code_of_the_user
+        if has_run or not self._is_settled:
+            self._memory.settle(self._written_for_all)
+            self._is_settled = True
+        divisor = engine.finish_sum(weight, self._places)
+        if engine.reads_whole_weights:
+            self._agree("the gradients of the penalties")  # before any weight changes
+        optimizer.apply_part(
             self._arrays,
             self._part,
             divisor,
             gather=None if self._is_reduced else self._gather,
             # Root's machine has all parts, and others have them once more.
-            add_up=lambda number: self._sum(number * self._is_on_roots, "the norm of the gradients"),
+            add_up=lambda number: self._agree("the norm of the gradients", number * self._is_on_roots),
         )
-        self._sum(0.0, "the update of the weights")
+        # The update is whole: a Ctrl-C can wait for the next step.
+        self._agree("the update of the weights", may_interrupt=False)
 
-    def _sum(self, number: float, what: str) -> float:
+    def _agree(self, what: str, number: float = 0.0, *, may_interrupt: bool = True) -> float:
+        """Agree to be at a point, and return the sum of a number over all ranks."""
         agreed = self._model.comm.agreement.agree(
-            Phase.POINT, np.array([number]), key=key_of(what), name=what
+            Phase.POINT, np.array([number]), key=key_of(what), name=what, may_interrupt=may_interrupt
         )
         return float(agreed.sums[0])

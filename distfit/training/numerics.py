@@ -1,10 +1,10 @@
 """What is done where numbers go wrong: where the loss or the gradients of a step are NaN or infinite.
 
-After the reduction all ranks hold the same gradients, and the step's message has told all of them the same loss. So
-each rank sees by itself what the others see, at no message. A loss that is not finite counts even if the gradients are:
-the rows that gave it cannot be trusted. Only where `compile` asks for an error do the ranks work once more: each
-computes its rows again (what is random in them depends on nothing but seed, step and row), looks where the first such
-number appears, and one gather tells all of them.
+The step's message has told all ranks the same loss, and after the reduction all of them know whether the sums of the
+gradients are finite: each by itself where it holds all of them, by one message where each holds a part. A loss that is
+not finite counts even if the gradients are: the rows that gave it cannot be trusted. Only where `compile` asks for an
+error do the ranks work once more: each computes its rows again (what is random in them depends on nothing but seed, step
+and row), looks where the first such number appears, and one gather tells all of them.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Numerics:
         Raises:
             NonFiniteNumbers: on all ranks, if they are not finite, and that is to be an error.
 
-        Ranks: every rank, behind the reduction; no message where all is well.
+        Ranks: every rank, behind the reduction; the message of `Update.is_finite`, or none.
         """
         if self._policy == "ignore" or (self._is_finite and self._model.update.is_finite()):
             return True

@@ -8,7 +8,9 @@ import numpy as np
 
 from distfit.callbacks.dispatch.decisions import Decisions
 from distfit.comm import Communicator, Phase, key_of
+from distfit.training.compiled import Compiled
 from distfit.training.node_update import choose_update
+from distfit.training.update import Everywhere
 from distfit.utils.heap import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class SharedState:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._agreed_version = -1
-        self._placed: tuple[Any, Any] = None, None
+        self._placed: Compiled | None = None
         self.decisions = Decisions(model, self)
 
     @property
@@ -96,17 +98,15 @@ class SharedState:
 
         Ranks: every rank, all of which hold root's copy; the messages of `choose_update`, or none.
         """
-        if not self._is_placed():
-            keep_freed_memory()
-            self._model.update = choose_update(self._model)
-            self._placed = self._model.optimizer, self._model.engine.parameters
-
-    def _is_placed(self) -> bool:
-        """Say whether that was done. It is equal on all ranks, since all compile."""
         model = self._model
-        return self._placed[0] is model.optimizer and (
-            model.engine.common is None or self._placed[1] is model.engine.parameters
-        )
+        if self._placed is not model.compiled:
+            keep_freed_memory()
+            update = choose_update(model)
+            model.comm.reach("the placing of the weights")  # or some would go on without one that failed
+            model.update, self._placed = update, model.compiled
+        elif not model.update.is_current():
+            # Two models train its layers, or have its optimizer: each rank has copies of its own from here on.
+            model.update = Everywhere(model)
 
     def broadcast(self, comm: Communicator) -> None:
         """Continue from root's copy.

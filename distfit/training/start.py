@@ -89,6 +89,7 @@ def begin(
     Ranks: every rank of `model.comm.current`, within an operation.
     """
     keep_freed_memory()
+    model.update.unsettle()  # between two operations anybody may have written weights
     comm = model.comm.current
     present = {
         name: (inputs, batching.suited_to(inputs))

@@ -45,14 +45,13 @@ TRAINING, EVALUATION, PREDICTION = (
 def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     """Train on one global batch, of which this rank holds some rows or none.
 
-    Ranks: every rank; one small message, one reduction of the gradients, two more messages for each batch
+    Ranks: every rank; one small message, what the model's `Update` sends, two more messages for each batch
         normalization.
     """
     comm, progress = model.comm, model.progress
     if progress.accumulated == 0:
         model.engine.begin_gradients()
         model.numerics.begin_update()
-    model.update.begin()
     step = training_step(model, comm, batch)
     is_last = progress.accumulated + 1 == model.compiled.gradient_accumulation_steps
 

@@ -17,18 +17,15 @@ class Update(ABC):
     Ranks: every rank calls each method, in the order in which they stand here, and all are of one class.
     """
 
+    def is_current(self) -> bool:
+        """Say whether weights and optimizer state lie where they did; layers, or an optimizer, may have two models."""
+        return True
+
     @abstractmethod
     def unsettle(self) -> None:
         """Be told that weights or optimizer state may have been written since the last update, and not by one.
 
         Ranks: local, on all ranks alike.
-        """
-
-    @abstractmethod
-    def begin(self) -> None:
-        """Be told that a step begins; behind it this rank computes gradients.
-
-        Ranks: every rank, between two agreements; no message.
         """
 
     @abstractmethod
@@ -61,9 +58,6 @@ class Everywhere(Update):
 
     def unsettle(self) -> None:
         """Each rank's own arrays are what it updates, whoever wrote to them."""
-
-    def begin(self) -> None:
-        """There is nothing to prepare."""
 
     def reduce(self) -> None:
         self._model.comm.transport.all_reduce(self._model.engine.gradients)

@@ -11,7 +11,7 @@ import os
 
 # Of mallopt(3): from which size on an array is mapped by itself, and how much free memory at the heap's end is kept.
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
-_MOST = 2**31 - 1
+_MOST, _MOST_BEFORE = 2**31 - 1, 2**25
 _OWN_WAYS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
@@ -19,8 +19,8 @@ _OWN_WAYS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES
 def keep_freed_memory() -> bool:
     """Let this process keep what it frees, and say whether that was possible.
 
-    It keeps as much as it once had in use at the same time. Whoever tells glibc otherwise by its own variables, or
-    loads another allocator, is left alone.
+    It keeps about as much as it once had in use at the same time. Whoever tells glibc otherwise by its own variables,
+    or loads another allocator, is left alone.
 
     Ranks: local; the first call counts.
     """
@@ -30,7 +30,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # another C library
         return False
-    return bool(mallopt(_M_TRIM_THRESHOLD, _MOST)) and bool(mallopt(_M_MMAP_THRESHOLD, _MOST))
+    # Older versions refuse so much. The other threshold alone would keep this one from growing by itself.
+    accepted = mallopt(_M_MMAP_THRESHOLD, _MOST) or mallopt(_M_MMAP_THRESHOLD, _MOST_BEFORE)
+    return bool(accepted) and bool(mallopt(_M_TRIM_THRESHOLD, _MOST))
 
 
 def give_back_freed_memory() -> None:

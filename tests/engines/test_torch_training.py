@@ -225,6 +225,36 @@ def test_a_compiled_module_has_the_names_of_its_own(comm: Communicator) -> None:
     assert_close(here, fitted(comm, twin, "sgd", nn.CrossEntropyLoss(), CLASSES))
 
 
+class Teacher(nn.Module):
+    """Clamps a weight, and moves another one that is not trained, in its forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learns, self.follows = nn.Linear(4, 3), nn.Linear(4, 3)
+        self.follows.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            self.learns.weight.clamp_(-0.3, 0.3)
+            if self.training:
+                self.follows.weight.lerp_(self.learns.weight, 0.1)
+        return self.learns(x) + self.follows(x)
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize("optimizer", ["sgd", partial(torch.optim.SGD, lr=0.01)])
+def test_weights_that_the_module_writes_itself(comm: Communicator, optimizer: Any) -> None:
+    def module() -> nn.Module:
+        torch.manual_seed(3)
+        return Teacher().double()
+
+    expected, found = (
+        fitted(comm, module(), optimizer, nn.CrossEntropyLoss(), CLASSES)
+        for comm in (Communicator.alone(), comm)
+    )
+    assert_close(found, expected)
+
+
 NORMALIZED = (
     (nn.BatchNorm1d, (ROWS, 5)),
     (nn.BatchNorm1d, (ROWS, 5, 6)),

@@ -1,16 +1,18 @@
 """The ranks of a machine hold one copy of what they train, and nobody notices but by its speed."""
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from support.small import line, regression
 
-from distfit import Sequential, config, layers, optimizers, utils
+from distfit import Model, Sequential, config, layers, optimizers, utils
 from distfit.callbacks import LambdaCallback, SwapEMAWeights
 from distfit.comm import Communicator, memory_file
+from distfit.layers import regularizers
 from distfit.training.node_update import OnNode
 from distfit.training.update import Everywhere
 
@@ -177,6 +179,137 @@ def test_weights_that_root_sets_between_and_in_trainings(comm: Communicator) -> 
         return losses + trained(model)["loss"]
 
     np.testing.assert_allclose(train(make(comm)), train(make(Communicator.alone())), rtol=1e-9)
+
+
+# -- what two ways of writing and reading weights could make differ ---------------------------------------------------
+
+
+def on_batches_behind_averages(comm: Communicator) -> list[float]:
+    """The averages, which a training has left in the weights' place, and those of an evaluation, are written alone."""
+    model, (x, y) = model_of(comm, optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5)), line()
+    losses = model.fit(x, y, batch_size=4, verbose=0).history["loss"]
+    for _ in range(3):
+        losses.append(model.train_on_batch(x, y))
+        model.evaluate(x, y, verbose=0, callbacks=[SwapEMAWeights()])
+    return losses + model.fit(x, y, batch_size=4, epochs=2, verbose=0).history["loss"]
+
+
+def layers_of_two_models(comm: Communicator) -> list[float]:
+    utils.set_random_seed(3)
+    x, shared = layers.Input((2,)), layers.Dense(8, activation="tanh")
+    hidden = shared(x)
+    models = [Model(x, layers.Dense(units)(hidden), comm=comm) for units in (1, 2)]
+    inputs, targets = line()
+    for model in models:
+        model.compile(optimizers.SGD(0.05, momentum=0.5), "mse")
+    in_turn = list(zip(models, (targets, inputs), strict=True)) * 4
+    return [model.train_on_batch(inputs, y) for model, y in in_turn]
+
+
+def an_optimizer_of_two_models(comm: Communicator) -> list[float]:
+    optimizer, (x, y) = optimizers.SGD(0.05, momentum=0.9), line()
+    in_turn = [regression(comm, optimizer=optimizer) for _ in range(2)] * 3
+    return [model.fit(x, y, batch_size=4, verbose=0).history["loss"][0] for model in in_turn]
+
+
+def frozen_and_compiled_again(comm: Communicator) -> list[float]:
+    model, (x, y) = model_of(comm, optimizers.SGD(0.05, momentum=0.9)), line()
+    losses = model.fit(x, y, batch_size=4, verbose=0).history["loss"]
+    model.layers[0].trainable = False
+    kernel = model.get_weights()[0]
+    model.compile(model.optimizer, "mse")
+    losses += model.fit(x, y, batch_size=4, verbose=0).history["loss"]
+    np.testing.assert_array_equal(model.get_weights()[0], kernel)
+    return losses
+
+
+def a_clip_set_later(comm: Communicator) -> list[float]:
+    model, (x, y) = model_of(comm, optimizers.SGD(0.5)), line()
+    losses = model.fit(x, y, batch_size=4, verbose=0).history["loss"]
+    model.optimizer.clipnorm = 0.02
+    return losses + model.fit(x, y, batch_size=4, epochs=2, verbose=0).history["loss"]
+
+
+class Orthogonal(regularizers.Regularizer):
+    """Its gradient at an element depends on all others."""
+
+    def penalty(self, weight: np.ndarray) -> float:
+        return float(((weight.T @ weight - np.eye(weight.shape[1])) ** 2).sum())
+
+    def gradient(self, weight: np.ndarray) -> np.ndarray:
+        return 4 * weight @ (weight.T @ weight - np.eye(weight.shape[1]))
+
+
+def a_penalty_on_the_whole(comm: Communicator) -> list[float]:
+    utils.set_random_seed(3)
+    hidden = layers.Dense(64, kernel_regularizer=Orthogonal())
+    model = Sequential([layers.Dense(64, input_shape=(2,)), hidden, layers.Dense(1)], comm=comm)
+    model.compile(optimizers.SGD(0.001), "mse")
+    return model.fit(*line(), batch_size=4, epochs=3, verbose=0).history["loss"]
+
+
+def weights_written_in_a_step(comm: Communicator) -> list[float]:
+    class Clamped(Sequential):
+        def train_step(self, data: Any) -> Any:
+            weights = self.engine.parameters
+            np.clip(weights, -0.4, 0.4, out=weights)
+            return super().train_step(data)
+
+    utils.set_random_seed(3)
+    model = Clamped([layers.Dense(8, activation="tanh", input_shape=(2,)), layers.Dense(1)], comm=comm)
+    model.compile(optimizers.SGD(0.1, momentum=0.9), "mse")
+    return model.fit(*line(), batch_size=4, epochs=3, verbose=0).history["loss"]
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize(
+    "losses",
+    [
+        on_batches_behind_averages,
+        layers_of_two_models,
+        an_optimizer_of_two_models,
+        frozen_and_compiled_again,
+        a_clip_set_later,
+        a_penalty_on_the_whole,
+        weights_written_in_a_step,
+    ],
+)
+def test_numbers_of_one_rank(comm: Communicator, losses: Callable[[Communicator], list[float]]) -> None:
+    np.testing.assert_allclose(losses(comm), losses(Communicator.alone()), rtol=1e-9)
+
+
+@pytest.mark.ranks(2, 3)
+def test_an_interrupt_in_an_update_leaves_it_whole(comm: Communicator) -> None:
+    class Interrupted(optimizers.SGD):
+        def apply_part(self, *args: Any, **options: Any) -> None:
+            super().apply_part(*args, **options)
+            if self.iterations == 2 and comm.rank == comm.size - 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    model = regression(comm, optimizer=Interrupted(0.05))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*line(), batch_size=4, verbose=0)
+    assert not model.progress.torn
+    assert model.optimizer.iterations == 2
+
+
+@pytest.mark.ranks(2, 3)
+def test_a_rank_that_fails_where_weights_are_placed_fails_all_of_them_once(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    model = regression(comm)
+    with monkeypatch.context() as patch:
+        if comm.rank == 1:
+            patch.setattr(model.engine, "move", fail)
+        with pytest.raises(MemoryError):
+            model.fit(*line(), batch_size=4, verbose=0)
+    assert model.fit(*line(), batch_size=4, verbose=0).history["loss"][0] > 0
+
+
+# -- where it cannot be had -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.ranks(2, 3, 4)
