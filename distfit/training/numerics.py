@@ -3,8 +3,8 @@
 The step's message has told all ranks the same loss, and after the reduction all of them know whether the sums of the
 gradients are finite: each by itself where it holds all of them, by one message where each holds a part. A loss that is
 not finite counts even if the gradients are: the rows that gave it cannot be trusted. Only where `compile` asks for an
-error do the ranks work once more: each computes its rows again (what is random in them depends on nothing but seed, step
-and row), looks where the first such number appears, and one gather tells all of them.
+error do the ranks work once more: each computes its rows again (what is random in them depends on nothing but seed,
+step and row), looks where the first such number appears, and one gather tells all of them.
 """
 
 from __future__ import annotations
