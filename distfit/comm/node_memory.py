@@ -36,6 +36,11 @@ class Field:
     dtype: np.dtype
     common: int
 
+    @classmethod
+    def of(cls, array: np.ndarray, common: int | None) -> Field:
+        """Return what describes an array like this one, of which all elements are common unless it is said."""
+        return cls(array.size, array.dtype, array.size if common is None else common)
+
 
 class NodeMemory:
     """Arrays that the ranks of a machine share, and a further one of each rank, which the others can read.
@@ -60,7 +65,7 @@ class NodeMemory:
         self._starts = starts
         length = _in_pages(gradients.size * gradients.dtype.itemsize)
         shared = mmap.mmap(file, total + ranks * length)
-        self._private = mmap.mmap(file, total, flags=mmap.MAP_PRIVATE)
+        self._private = mmap.mmap(file, max(total, mmap.PAGESIZE), flags=mmap.MAP_PRIVATE)
         self._pages = total // mmap.PAGESIZE
         self.shared = {
             name: np.frombuffer(shared, field.dtype, field.size, start)
@@ -70,7 +75,7 @@ class NodeMemory:
             name: np.frombuffer(self._private, field.dtype, field.size, start)
             for (name, field), start in zip(fields.items(), starts, strict=True)
         }
-        self._first_page = next(iter(self.own.values())).ctypes.data // mmap.PAGESIZE
+        self._first_page = np.frombuffer(self._private, np.uint8).ctypes.data // mmap.PAGESIZE
         self.gradients = [
             np.frombuffer(shared, gradients.dtype, gradients.size, total + rank * length)
             for rank in range(ranks)
@@ -139,8 +144,8 @@ def reserve(file: int, size: int, rank: int, ranks: int) -> None:
 def _starts(fields: Mapping[str, Field]) -> tuple[list[int], int]:
     """Return where each array begins, and where the last one ends, in bytes."""
     sizes = [_in_pages(field.size * field.dtype.itemsize) for field in fields.values()]
-    stops = np.cumsum(sizes, dtype=int).tolist()
-    return [0, *stops[:-1]], stops[-1]
+    bounds = [0, *np.cumsum(sizes, dtype=int).tolist()]
+    return bounds[:-1], bounds[-1]
 
 
 def _in_pages(size: int) -> int:

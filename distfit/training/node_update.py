@@ -18,49 +18,39 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distfit.comm import Phase, key_of
 from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.engines import all_finite
-from distfit.optimizers import Arrays, Optimizer, Part
-from distfit.training.update import Alone, Everywhere, Update
-from distfit.utils.heap import give_back_freed_memory
+from distfit.optimizers import Arrays, Part
+from distfit.training.update import Update, add_to, add_up, agree
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
 
 _WEIGHTS = ""
-_CHUNK = Optimizer.chunk_size
 
 
-def choose_update(model: Model) -> Update:
-    """Return how a model is updated from here on, with its arrays in memory that the ranks of a machine share if so.
+def share_weights(model: Model) -> OnNode | None:
+    """Move weights, optimizer state and gradients to memory that the ranks of a machine share; None without such.
 
-    Ranks: every rank, directly after root's copy of everything has reached them; the messages of `share`.
+    Ranks: every rank, all of which hold root's copy; the messages of `share` and `counterparts`, and one more.
     """
     engine, optimizer, comm = model.engine, model.optimizer, model.comm
-    if comm.is_alone:
-        return Alone(model)
-    common = engine.common
-    if not (common and model.compiled.share_memory and isinstance(optimizer, Optimizer)):
-        return Everywhere(model)
     arrays = {_WEIGHTS: engine.parameters, **optimizer.state()}
-    fields = {name: Field(array.size, array.dtype, common) for name, array in arrays.items()}
-    memory = share(comm, fields, fields[_WEIGHTS])
+    fields = {name: Field.of(array, engine.common) for name, array in arrays.items()}
+    memory = share(comm, fields, Field.of(engine.gradients, engine.common))
     if memory is None:
-        return Everywhere(model)
+        return None
     if comm.local_rank == 0:
         for name, array in arrays.items():
             memory.shared[name][...] = array
     comm.reach("the weights in shared memory")
     for name, array in arrays.items():
-        memory.own[name][common:] = array[common:]
+        memory.own[name][engine.common :] = array[engine.common :]
     gradients = memory.gradients[comm.local_rank]
     gradients[...] = engine.gradients
     engine.move(memory.own[_WEIGHTS], gradients)
     optimizer.take_slots({name: memory.own[name] for name in optimizer.state()})
-    del arrays, array
-    give_back_freed_memory()
     return OnNode(model, memory, counterparts(comm))
 
 
@@ -83,7 +73,7 @@ class OnNode(Update):
         self._peers = [one for rank, one in enumerate(memory.gradients) if rank != comm.local_rank]
         slots = {name: memory.shared[name] for name in optimizer.state()}
         self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums, slots)
-        self._scratch = np.empty(_CHUNK, self._sums.dtype)
+        self._scratch = np.empty(optimizer.chunk_size, self._sums.dtype)
         self._is_on_roots = comm.node_ranks[0] == 0
         self._is_settled = False
         self._is_reduced = False
@@ -120,25 +110,20 @@ class OnNode(Update):
         self._is_reduced |= self._model.compiled.on_nan != "ignore"
         if self._is_reduced:
             for place in self._places:
-                for start in range(place.start, place.stop, _CHUNK):
-                    chunk = slice(start, min(start + _CHUNK, place.stop))
-                    self._gather(chunk, out=self._sums[chunk])
+                add_up(self._sums, self._peers, place)
         if not self._counterparts.alone:
-            self._agree("the sums of each machine")  # nothing that could fail may lie before a reduction
+            agree(
+                self._model.comm, "the sums of each machine"
+            )  # nothing that could fail may lie before a reduction
             self._counterparts.all_reduce([self._sums[place] for place in self._places])
 
-    def _gather(self, place: slice, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the sums of all ranks' gradients at a place; by default in an array that stays in the cache."""
-        sums = self._scratch[: place.stop - place.start] if out is None else out
-        before = self._sums[place]
-        with np.errstate(over="ignore", invalid="ignore"):  # as in a reduction of MPI's
-            for peer in self._peers:
-                before = np.add(before, peer[place], out=sums)
-        return before
+    def _gather(self, place: slice) -> np.ndarray:
+        """Return the sums of all ranks' gradients at a place, in an array that stays in the cache."""
+        return add_to(self._scratch[: place.stop - place.start], self._sums[place], self._peers, place)
 
     def is_finite(self) -> bool:
         is_finite = all(all_finite(self._sums[place]) for place in self._places)
-        return self._agree("whether gradients are finite", float(not is_finite)) == 0
+        return agree(self._model.comm, "whether gradients are finite", float(not is_finite)) == 0
 
     def apply(self, weight: float) -> None:
         engine, optimizer, progress = self._model.engine, self._model.optimizer, self._model.progress
@@ -149,21 +134,16 @@ class OnNode(Update):
             self._is_settled = True
         divisor = engine.finish_sum(weight, self._places)
         if engine.reads_whole_weights:
-            self._agree("the gradients of the penalties")  # before any weight changes
+            agree(self._model.comm, "the gradients of the penalties")  # before any weight changes
         optimizer.apply_part(
             self._arrays,
             self._part,
             divisor,
             gather=None if self._is_reduced else self._gather,
             # Root's machine has all parts, and others have them once more.
-            add_up=lambda number: self._agree("the norm of the gradients", number * self._is_on_roots),
+            add_up=lambda number: agree(
+                self._model.comm, "the norm of the gradients", number * self._is_on_roots
+            ),
         )
         # The update is whole: a Ctrl-C can wait for the next step.
-        self._agree("the update of the weights", may_interrupt=False)
-
-    def _agree(self, what: str, number: float = 0.0, *, may_interrupt: bool = True) -> float:
-        """Agree to be at a point, and return the sum of a number over all ranks."""
-        agreed = self._model.comm.agreement.agree(
-            Phase.POINT, np.array([number]), key=key_of(what), name=what, may_interrupt=may_interrupt
-        )
-        return float(agreed.sums[0])
+        agree(self._model.comm, "the update of the weights", may_interrupt=False)

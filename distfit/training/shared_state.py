@@ -8,8 +8,8 @@ import numpy as np
 
 from distfit.callbacks.dispatch.decisions import Decisions
 from distfit.comm import Communicator, Phase, key_of
+from distfit.training.choose_update import choose_update
 from distfit.training.compiled import Compiled
-from distfit.training.node_update import choose_update
 from distfit.training.update import Everywhere
 from distfit.utils.heap import keep_freed_memory
 

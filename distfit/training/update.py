@@ -5,10 +5,47 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from distfit.comm import Communicator, Phase, key_of
 from distfit.engines import all_finite
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
+
+_PIECE = 65_536  # elements
+
+
+def agree(comm: Communicator, what: str, number: float = 0.0, *, may_interrupt: bool = True) -> float:
+    """Agree to be at a point of an update, and return the sum of a number over all ranks.
+
+    Ranks: every rank; one small message.
+    """
+    agreed = comm.agreement.agree(
+        Phase.POINT, np.array([number]), key=key_of(what), name=what, may_interrupt=may_interrupt
+    )
+    return float(agreed.sums[0])
+
+
+def add_up(own: np.ndarray, peers: list[np.ndarray], place: slice) -> None:
+    """Add peers' gradients at a place to this rank's, piece by piece, while these are in the cache.
+
+    Ranks: local.
+    """
+    for start in range(place.start, place.stop, _PIECE):
+        piece = slice(start, min(start + _PIECE, place.stop))
+        add_to(own[piece], own[piece], peers, piece)
+
+
+def add_to(out: np.ndarray, own: np.ndarray, peers: list[np.ndarray], place: slice) -> np.ndarray:
+    """Return the sum of this rank's gradients and those of peers at a place, in `out` if there are any peers.
+
+    Ranks: local.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # as in a reduction of MPI's
+        for peer in peers:
+            own = np.add(own, peer[place], out=out)
+    return own
 
 
 class Update(ABC):

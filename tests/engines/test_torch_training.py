@@ -155,13 +155,18 @@ def test_callbacks_set_the_learning_rate_of_all_groups(comm: Communicator) -> No
 
 
 @pytest.mark.ranks(2, 4)
-@pytest.mark.parametrize(("invariant", "messages"), [(True, 2 + 2), (False, 2 + 1)])
-def test_what_a_step_of_batch_normalization_sends(comm: Communicator, invariant: bool, messages: int) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "invariant", "messages"),
+    [("sgd", True, 2 + 2), ("sgd", False, 2 + 1), (partial(torch.optim.SGD, lr=0.1), True, 3 + 2)],
+)
+def test_what_a_step_of_batch_normalization_sends(
+    comm: Communicator, optimizer: Any, invariant: bool, messages: int
+) -> None:
     counts = []
     for steps in (1, 1, 3):  # at the first fit of all, ranks tell what they need to know only once
         module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).double()
         model = distfit.TorchModel(module, comm=comm, invariant=invariant)
-        model.compile("sgd", nn.CrossEntropyLoss())
+        model.compile(optimizer, nn.CrossEntropyLoss())
         before = comm.agreement.messages
         model.fit(X[: steps * BATCH], CLASSES[: steps * BATCH], batch_size=BATCH, verbose=0)
         counts.append(comm.agreement.messages - before)
