@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from distfit.engines.torch_schedule import numbers_of, with_numbers
-from distfit.engines.torch_weights import Staged, Weights
+from distfit.engines.torch_staged import Staged
+from distfit.engines.torch_weights import Weights
 from distfit.optimizers import Segment, slots
 from distfit.utils.configured import Configured
 

@@ -15,7 +15,7 @@ from torch import nn
 import distfit
 from distfit.comm import Communicator
 from distfit.engines.torch_device import choose_device
-from distfit.engines.torch_weights import Staged
+from distfit.engines.torch_staged import Staged
 
 
 def conv_net() -> nn.Module:
