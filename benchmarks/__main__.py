@@ -30,6 +30,7 @@ JOBS = (
     ("data", 1),
     ("node_memory", 2),
     ("memory", 4),
+    ("network", 1),
     ("peer_torch", 1),
     ("peer_torch", 2),
     ("peer_torch_model", 1),

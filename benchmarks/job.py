@@ -56,6 +56,12 @@ class Job:
         return x[: STEPS * BATCH_SIZE], y[: STEPS * BATCH_SIZE]
 
     @property
+    def all_training(self) -> Rows:
+        """All pictures and classes to train on."""
+        rows, _ = self._data
+        return rows
+
+    @property
     def test(self) -> Rows:
         """Pictures and classes to evaluate."""
         _, rows = self._data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from distfit import Sequential, datasets, layers, losses, utils
@@ -32,13 +34,13 @@ def noise(rows: int, seed: int) -> Rows:
     )
 
 
-def network(comm: Communicator, hidden: tuple[int, ...] = HIDDEN, on_nan: str = "ignore") -> Sequential:
+def network(comm: Communicator, hidden: tuple[int, ...] = HIDDEN, **compile_options: Any) -> Sequential:
     """Return the network, compiled for Adam and the cross-entropy of logits, with equal weights on all ranks.
 
     Ranks: local.
     """
     dense = [layers.Dense(units, activation="relu") for units in hidden]
-    return _compiled(comm, [layers.Flatten(), *dense], on_nan)
+    return _compiled(comm, [layers.Flatten(), *dense], **compile_options)
 
 
 def convolutional(comm: Communicator) -> Sequential:
@@ -51,10 +53,10 @@ def convolutional(comm: Communicator) -> Sequential:
         for channels in CHANNELS
         for part in (layers.Conv2D(channels, 3, activation="relu"), layers.MaxPooling2D(2))
     ]
-    return _compiled(comm, [layers.Reshape((28, 28, 1)), *convolutions, layers.Flatten()], "ignore")
+    return _compiled(comm, [layers.Reshape((28, 28, 1)), *convolutions, layers.Flatten()])
 
 
-def _compiled(comm: Communicator, parts: list[layers.Layer], on_nan: str) -> Sequential:
+def _compiled(comm: Communicator, parts: list[layers.Layer], **options: Any) -> Sequential:
     utils.set_random_seed(0)
     model = Sequential(
         [layers.Rescaling(1 / 255, input_shape=(28, 28)), *parts, layers.Dense(CLASSES)], comm=comm
@@ -63,6 +65,6 @@ def _compiled(comm: Communicator, parts: list[layers.Layer], on_nan: str) -> Seq
         optimizer="adam",
         loss=losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        on_nan=on_nan,
+        **options,
     )
     return model

@@ -100,6 +100,10 @@ class MpiTransport(Transport):
             start += count
 
     @_collective
+    def all_to_all(self, sent: np.ndarray, received: np.ndarray) -> None:
+        self._bulk.Alltoall(sent, received)
+
+    @_collective
     def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
         if sum(counts) <= _MOST_ELEMENTS:
             self._bulk.Gatherv(part, [whole, list(counts)] if self.rank == 0 else None)

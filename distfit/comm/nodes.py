@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from distfit.comm import memory_file
 from distfit.comm.communicator import Communicator
+from distfit.comm.lone import LoneTransport
 from distfit.comm.memory_file import Place
 from distfit.comm.node_memory import Field, NodeMemory, reserve
 from distfit.comm.transport import Transport
@@ -22,22 +21,13 @@ class Counterparts:
 
     Attributes:
         parts: how many ranks the machine has that has fewest: all of them have counterparts everywhere.
-        transport: between them; None where there is one machine, and on a rank that has no counterparts.
-        alone: whether there is one machine.
+        transport: between them; of a rank that has none, its own.
+        alone: whether there is one machine, so that nothing is sent between any.
     """
 
     parts: int
-    transport: Transport | None
+    transport: Transport
     alone: bool
-
-    def all_reduce(self, arrays: list[np.ndarray]) -> None:
-        """Sum contiguous arrays over them, in place.
-
-        Ranks: every rank, directly after an agreement. Those without counterparts do nothing.
-        """
-        if self.transport is not None:
-            for array in arrays:
-                self.transport.all_reduce(array)
 
 
 _known: WeakKeyDictionary[Communicator, Counterparts] = WeakKeyDictionary()
@@ -51,11 +41,11 @@ def counterparts(comm: Communicator) -> Counterparts:
     if comm not in _known:
         sizes = comm.all_gather_object(comm.local_size)
         parts, alone = min(sizes), sizes[0] == comm.size
-        transport = None
+        transport: Transport | None = None
         if not alone:
             comm.reach("the groups between machines")
             transport = comm.transport.split(comm.local_rank if comm.local_rank < parts else None, comm.rank)
-        _known[comm] = Counterparts(parts, transport, alone)
+        _known[comm] = Counterparts(parts, transport or LoneTransport(), alone)
     return _known[comm]
 
 

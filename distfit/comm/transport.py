@@ -47,6 +47,10 @@ class Transport(ABC):
         """Write the ranks' one-dimensional parts, of `counts` elements each, one after the other into `whole`."""
 
     @abstractmethod
+    def all_to_all(self, sent: np.ndarray, received: np.ndarray) -> None:
+        """Send row r of a contiguous array to rank r, and write what rank r sends here into row r of another one."""
+
+    @abstractmethod
     def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
         """Like `all_gather`, into root's `whole` alone."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distfit import losses, metrics, optimizers
+from distfit.comm.exchange import COMPRESSIONS
 from distfit.engines import Engine, Updater
 from distfit.metrics import Metric
 from distfit.training.scores import Scores
@@ -33,6 +34,7 @@ class Compiled:
         on_divergence: what is done where ranks no longer hold the same.
         divergence_every: steps between two comparisons within an epoch, or None.
         share_memory: whether ranks of one machine hold one copy of what is trained.
+        compression: of what crosses machines, or None.
     """
 
     optimizer: Updater
@@ -45,6 +47,7 @@ class Compiled:
     on_divergence: str
     divergence_every: int | None
     share_memory: bool
+    compression: str | None
 
     @classmethod
     def of(
@@ -61,6 +64,7 @@ class Compiled:
         on_divergence: str,
         divergence_every: int | None,
         share_memory: bool,
+        compression: str | None,
     ) -> Compiled:
         """Look everything up. An engine knows more kinds than distfit's own; a model that is not built yet has none.
 
@@ -72,6 +76,7 @@ class Compiled:
         for name, policy, known in (
             ("on_nan", on_nan, ON_NAN),
             ("on_divergence", on_divergence, ON_DIVERGENCE),
+            ("compression", compression, tuple(COMPRESSIONS)),
         ):
             if policy not in known:
                 raise ValueError(f"{name} is one of {', '.join(map(repr, known))}. Received: {policy!r}")
@@ -93,6 +98,7 @@ class Compiled:
             on_divergence,
             divergence_every,
             share_memory,
+            compression,
         )
         compiled.resolve(None)  # a wrong name is better told here than when the model is built
         return compiled
@@ -110,6 +116,7 @@ class Compiled:
             self.on_divergence,
             self.divergence_every,
             self.share_memory,
+            self.compression,
         )
         return describe(parts)
 
@@ -152,6 +159,7 @@ def compile(  # noqa: A001 - Keras's name
     on_divergence: str = "raise",
     divergence_every: int | None = None,
     share_memory: bool = True,
+    compression: str | None = None,
 ) -> None:
     """Say how the model is trained.
 
@@ -175,6 +183,9 @@ def compile(  # noqa: A001 - Keras's name
         share_memory: whether the ranks of one machine hold one copy of weights and optimizer state, and each updates a
             part of it, where an optimizer of distfit's changes weights on the CPU. The numbers are those of one rank
             to rounding, with and without.
+        compression: ``"bfloat16"`` halves the bytes of gradients that cross machines, for slow networks: they are
+            rounded to 8 bits of precision, and what that takes away is added in the next update. The numbers are no
+            longer those of one rank then, and a training that goes on from a checkpoint forgets what was to be added.
 
     Raises:
         ValueError: for an unknown name; the text lists the known ones.
@@ -194,5 +205,6 @@ def compile(  # noqa: A001 - Keras's name
             on_divergence=on_divergence,
             divergence_every=divergence_every,
             share_memory=share_memory,
+            compression=compression,
         )
     )

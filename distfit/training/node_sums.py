@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distfit.comm.exchange import COMPRESSIONS
 from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.optimizers import Segment
@@ -44,7 +45,8 @@ class NodeSums(Everywhere):
 
     def __init__(self, model: Model, memory: NodeMemory, counterparts: Counterparts) -> None:
         super().__init__(model)
-        self._counterparts = counterparts
+        self._is_one_machine = counterparts.alone
+        self._between_machines = COMPRESSIONS[model.compiled.compression](counterparts.transport)
         whole = Segment("all", 0, memory.gradients[0].size)
         parts = divide([whole], counterparts.parts, whole=False)
         places = [slice(part[0].start, part[0].stop) if part else slice(0, 0) for part in parts]
@@ -63,9 +65,9 @@ class NodeSums(Everywhere):
     def reduce(self) -> None:
         comm = self._model.comm
         add_up(self._own, self._peers, self._place)
-        if not self._counterparts.alone:
+        if not self._is_one_machine:
             agree(comm, "the sums of each machine")  # nothing that could fail may lie before a reduction
-            self._counterparts.all_reduce([self._own[self._place]])
+            self._between_machines.all_reduce([self._own[self._place]])
         agree(comm, "the sums of parts of the gradients")  # before anybody reads them
         for place, peer in self._others:
             self._own[place] = peer[place]

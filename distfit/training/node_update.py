@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from distfit.comm.exchange import COMPRESSIONS
 from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.engines import all_finite
@@ -68,6 +69,7 @@ class OnNode(Update):
 
     def __init__(self, model: Model, memory: NodeMemory, counterparts: Counterparts) -> None:
         self._model, self._memory, self._counterparts = model, memory, counterparts
+        self._between_machines = COMPRESSIONS[model.compiled.compression](counterparts.transport)
         comm, optimizer = model.comm, model.optimizer
         self._sums = memory.gradients[comm.local_rank]
         self._peers = [one for rank, one in enumerate(memory.gradients) if rank != comm.local_rank]
@@ -115,7 +117,7 @@ class OnNode(Update):
             agree(
                 self._model.comm, "the sums of each machine"
             )  # nothing that could fail may lie before a reduction
-            self._counterparts.all_reduce([self._sums[place] for place in self._places])
+            self._between_machines.all_reduce([self._sums[place] for place in self._places])
 
     def _gather(self, place: slice) -> np.ndarray:
         """Return the sums of all ranks' gradients at a place, in an array that stays in the cache."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distfit.comm import Communicator, Phase, key_of
+from distfit.comm.exchange import Exact, Exchange
 from distfit.engines import all_finite
 
 if TYPE_CHECKING:
@@ -86,18 +87,21 @@ class Everywhere(Update):
 
     Args:
         model: what is trained.
+        exchange: sums the gradients; None for the transport of the model's ranks, which need not be known yet.
 
     Ranks: one reduction, of the gradients.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, exchange: Exchange | None = None) -> None:
         self._model = model
+        self._exchange = exchange
 
     def unsettle(self) -> None:
         """Each rank's own arrays are what it updates, whoever wrote to them."""
 
     def reduce(self) -> None:
-        self._model.comm.transport.all_reduce(self._model.engine.gradients)
+        exchange = self._exchange or Exact(self._model.comm.transport)
+        exchange.all_reduce([self._model.engine.gradients])
 
     def is_finite(self) -> bool:
         return all_finite(self._model.engine.gradients)

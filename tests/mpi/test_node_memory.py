@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.machines import machines
 from support.small import line, regression
 
 from distfit import Model, Sequential, config, layers, optimizers, utils
@@ -49,13 +50,6 @@ def trained(model: Sequential, *, epochs: int = 2, **options: Any) -> dict[str, 
         x, y, batch_size=8, epochs=epochs, verbose=0, validation_data=(x[:11], y[:11]), **options
     )
     return history.history
-
-
-def machines(comm: Communicator, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Let a group take its ranks for those of several machines with `size` each, the last perhaps with fewer."""
-    comm.agreement  # noqa: B018 - its watchdogs meet as what they are
-    first = comm.rank // size * size
-    monkeypatch.setitem(vars(comm), "node_ranks", list(range(first, min(first + size, comm.size))))
 
 
 def assert_like_one_rank(comm: Communicator, make: Any, *, rtol: float = 1e-9, **options: Any) -> Sequential:
