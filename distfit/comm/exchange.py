@@ -68,7 +68,7 @@ COMPRESSIONS: dict[str | None, Callable[[Transport], Exchange]] = {None: Exact, 
 
 
 class _State:
-    """What a rank keeps of an array between two calls, with the room for a call: nothing is allocated in one."""
+    """What a rank keeps of an array between two calls, with the room for a call: nothing large is allocated in one."""
 
     def __init__(self, size: int, ranks: int) -> None:
         self.size = size
@@ -106,8 +106,10 @@ class _State:
             rounded >>= 16
             np.copyto(out[start : start + part.size], rounded, casting="unsafe")
             rounded <<= 16
-            with np.errstate(invalid="ignore"):  # what is infinite lacks nothing that a number could say
-                np.subtract(part, rounded.view(np.float32), out=kept[start : start + part.size])
+            lacking = kept[start : start + part.size]
+            with np.errstate(invalid="ignore"):
+                np.subtract(part, rounded.view(np.float32), out=lacking)
+            np.copyto(lacking, 0, where=~np.isfinite(lacking))  # infinity must not come back for ever
 
     def _add(self, row: np.ndarray) -> None:
         for start in range(0, row.size, _PIECE):

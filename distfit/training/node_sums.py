@@ -66,7 +66,9 @@ class NodeSums(Everywhere):
         comm = self._model.comm
         add_up(self._own, self._peers, self._place)
         if not self._is_one_machine:
-            agree(comm, "the sums of each machine")  # nothing that could fail may lie before a reduction
+            agree(
+                comm, "the sums of each machine"
+            )  # nothing that could fail may lie directly before a reduction
             self._between_machines.all_reduce([self._own[self._place]])
         agree(comm, "the sums of parts of the gradients")  # before anybody reads them
         for place, peer in self._others:

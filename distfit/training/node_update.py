@@ -114,9 +114,8 @@ class OnNode(Update):
             for place in self._places:
                 add_up(self._sums, self._peers, place)
         if not self._counterparts.alone:
-            agree(
-                self._model.comm, "the sums of each machine"
-            )  # nothing that could fail may lie before a reduction
+            # Nothing that could fail may lie directly before a reduction.
+            agree(self._model.comm, "the sums of each machine")
             self._between_machines.all_reduce([self._sums[place] for place in self._places])
 
     def _gather(self, place: slice) -> np.ndarray:

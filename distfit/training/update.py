@@ -61,9 +61,9 @@ class Update(ABC):
 
     @abstractmethod
     def unsettle(self) -> None:
-        """Be told that weights or optimizer state may have been written since the last update, and not by one.
+        """Be told that other code than an update's may have written weights or optimizer state since the last one.
 
-        Ranks: local, on all ranks alike.
+        Ranks: local.
         """
 
     @abstractmethod

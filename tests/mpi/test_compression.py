@@ -88,6 +88,16 @@ def test_what_is_no_number_stays_none() -> None:
     assert array[1] == 1
 
 
+@pytest.mark.ranks(1, 2)
+def test_what_is_no_number_is_forgotten_in_the_next_call(comm: Communicator) -> None:
+    exchange = Bfloat16(comm.transport)
+    for number in (np.nan, np.inf, -np.inf, 3.4e38, 1.0):
+        array = np.full(3, number, np.float32)
+        comm.barrier()
+        exchange.all_reduce([array])
+    assert np.isfinite(array).all()
+
+
 def trained(comm: Communicator, **compile_options: Any) -> Any:
     utils.set_random_seed(5)
     model = Sequential(
