@@ -36,6 +36,7 @@ JOBS = (
     ("peer_torch_model", 1),
     ("peer_torch_model", 2),
     ("peer_keras", 1),
+    ("peer_keras", 2),
     ("peer_keras_dispatch", 1),
 )
 NEEDED = {

@@ -8,10 +8,10 @@ from typing import Any
 from benchmarks.alternate import alternate
 from benchmarks.figure import Figure
 from benchmarks.job import Job, run
-from benchmarks.workload import BATCH_SIZE, network
+from benchmarks.workload import BATCH_SIZE, WIDE, network
 from distfit.comm import Communicator
 
-WIDE, ALTERNATIONS, STEPS, EPOCHS = (1024, 1024), 15, 12, 5
+ALTERNATIONS, STEPS, EPOCHS = 15, 12, 5
 
 
 def measure(job: Job) -> list[Figure]:

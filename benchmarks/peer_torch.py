@@ -18,9 +18,7 @@ from benchmarks.bare_loop import EPSILON, RATE, shuffled
 from benchmarks.figure import Figure
 from benchmarks.job import Job, run
 from benchmarks.ranks import Ranks
-from benchmarks.workload import BATCH_SIZE, CHANNELS, CLASSES, HIDDEN, convolutional, network
-
-WIDE = (1024, 1024)
+from benchmarks.workload import BATCH_SIZE, CHANNELS, CLASSES, DENSE, convolutional, network
 
 
 def measure(job: Job) -> list[Figure]:
@@ -30,12 +28,11 @@ def measure(job: Job) -> list[Figure]:
     """
     torch.set_num_threads(1)
     peer = "PyTorch" if job.ranks.size == 1 else "PyTorch DDP"
+    target = None if job.ranks.size == 1 else 0.42
     networks = {
-        "784-512-512-10": (partial(network, job.world), dense(HIDDEN), 0.42),
-        "784-1024-1024-10": (partial(network, job.world, WIDE), dense(WIDE), 0.42),
+        name: (partial(network, job.world, hidden), dense(hidden), target) for name, hidden in DENSE.items()
     }
     if job.ranks.size == 1:
-        networks = {name: (ours, theirs, None) for name, (ours, theirs, _) in networks.items()}
         networks["ConvNet"] = (partial(convolutional, job.world), conv_net(), 1.5)
     figures = []
     with tempfile.TemporaryDirectory() as folder:

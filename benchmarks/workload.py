@@ -11,6 +11,8 @@ from distfit.comm import Communicator
 
 BATCH_SIZE = 256
 HIDDEN = (512, 512)
+WIDE = (1024, 1024)
+DENSE = {"784-512-512-10": HIDDEN, "784-1024-1024-10": WIDE}
 CHANNELS = (32, 64)
 CLASSES = 10
 
