@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,13 @@ _PIECE = 65_536  # elements: what is worked on in the cache
 
 class Exchange(ABC):
     """Sums arrays over a group of ranks, the same ones at each call."""
+
+    @abstractmethod
+    def prepare(self, sizes: Sequence[int]) -> None:
+        """Make room for arrays of these sizes, of which there may not be enough.
+
+        Ranks: local. An agreement follows before the first `all_reduce`, so that no rank waits for one that has failed.
+        """
 
     @abstractmethod
     def all_reduce(self, arrays: list[np.ndarray]) -> None:
@@ -32,6 +39,9 @@ class Exact(Exchange):
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def prepare(self, sizes: Sequence[int]) -> None:
+        """MPI sums in the arrays themselves."""
 
     def all_reduce(self, arrays: list[np.ndarray]) -> None:
         for array in arrays:
@@ -56,9 +66,11 @@ class Bfloat16(Exchange):
         self._transport = transport
         self._states: list[_State] = []
 
+    def prepare(self, sizes: Sequence[int]) -> None:
+        if [state.size for state in self._states] != list(sizes):
+            self._states = [_State(size, self._transport.size) for size in sizes]
+
     def all_reduce(self, arrays: list[np.ndarray]) -> None:
-        if [state.size for state in self._states] != [array.size for array in arrays]:
-            self._states = [_State(array.size, self._transport.size) for array in arrays]
         for array, state in zip(arrays, self._states, strict=True):
             state.all_reduce(self._transport, array)
 

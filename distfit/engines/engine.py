@@ -181,7 +181,7 @@ class Engine(ABC):
         Raises:
             OSError: if it cannot be written, or is there and must not be replaced.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has `formats`, with which goes `write_file`")
 
     def read_file(self, path: str) -> None:
         """Write to the weights, by `Variable.assign`, what `write_file` wrote.
@@ -189,7 +189,7 @@ class Engine(ABC):
         Raises:
             OSError, ValueError: if it cannot be read, or does not fit.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has `formats`, with which goes `read_file`")
 
     # -- where ranks of one machine hold one copy of the weights; see `training.node_update` -------------------------
 
@@ -203,7 +203,7 @@ class Engine(ABC):
 
     def move(self, parameters: np.ndarray, gradients: np.ndarray) -> None:
         """Hold the weights, and their gradients, in these buffers from here on. They hold the same already."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has `common`, with which goes `move`")
 
     runs_code_of_the_user = True
     """Whether code of the user's runs within a step that could write to the weights."""
@@ -223,7 +223,7 @@ class Engine(ABC):
         Returns:
             What these gradients, summed over all ranks, are to be divided by.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has `common`, with which goes `finish_sum`")
 
     def publish(self) -> None:  # noqa: B027 - most engines train the user's object itself
         """Let the user's own object hold what was learned: when a training has ended."""

@@ -44,4 +44,6 @@ def _exchange(model: Model) -> Exchange | None:
     compression = model.compiled.compression
     if compression is None or counterparts(model.comm).alone:
         return None
-    return COMPRESSIONS[compression](model.comm.transport)
+    exchange = COMPRESSIONS[compression](model.comm.transport)
+    exchange.prepare([model.engine.gradients.size])
+    return exchange

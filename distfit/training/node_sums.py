@@ -9,7 +9,7 @@ from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.optimizers import Segment
 from distfit.optimizers.parts import divide
-from distfit.training.update import Everywhere, add_up, agree
+from distfit.training.update import Everywhere, add_up
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -53,6 +53,7 @@ class NodeSums(Everywhere):
         rank = model.comm.local_rank
         self._own = memory.gradients[rank]
         self._place = places[rank] if rank < len(places) else slice(0, 0)
+        self._between_machines.prepare([self._own[self._place].size])
         self._peers = [one for number, one in enumerate(memory.gradients) if number != rank]
         self._others = [
             (place, memory.gradients[number]) for number, place in enumerate(places) if number != rank
@@ -66,11 +67,11 @@ class NodeSums(Everywhere):
         comm = self._model.comm
         add_up(self._own, self._peers, self._place)
         if not self._is_one_machine:
-            agree(
-                comm, "the sums of each machine"
+            comm.reach(
+                "the sums of each machine"
             )  # nothing that could fail may lie directly before a reduction
             self._between_machines.all_reduce([self._own[self._place]])
-        agree(comm, "the sums of parts of the gradients")  # before anybody reads them
+        comm.reach("the sums of parts of the gradients")  # before anybody reads them
         for place, peer in self._others:
             self._own[place] = peer[place]
-        agree(comm, "the sums of the gradients")  # before anybody writes the next ones
+        comm.reach("the sums of the gradients")  # before anybody writes the next ones

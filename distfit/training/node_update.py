@@ -42,7 +42,7 @@ def share_weights(model: Model) -> OnNode | None:
     memory = share(comm, fields, Field.of(engine.gradients, engine.common))
     if memory is None:
         return None
-    if comm.local_rank == 0:
+    if comm.is_among("local_root"):
         for name, array in arrays.items():
             memory.shared[name][...] = array
     comm.reach("the weights in shared memory")
@@ -87,9 +87,10 @@ class OnNode(Update):
         parts = optimizer.divide(self._counterparts.parts)
         self._part = parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), [])
         self._places = self._part.places()
+        self._between_machines.prepare([place.stop - place.start for place in self._places])
         # Frozen parameters are nobody's part. The first rank of a machine writes what is written to them.
         self._written_for_all = list(self._places)
-        if comm.local_rank == 0:
+        if comm.is_among("local_root"):
             (whole,) = optimizer.divide(1)
             ends = [0, *(bound for place in whole.places() for bound in (place.start, place.stop))]
             self._written_for_all += map(slice, ends[::2], [*ends[1::2], self._model.engine.common])
@@ -115,7 +116,7 @@ class OnNode(Update):
                 add_up(self._sums, self._peers, place)
         if not self._counterparts.alone:
             # Nothing that could fail may lie directly before a reduction.
-            agree(self._model.comm, "the sums of each machine")
+            self._model.comm.reach("the sums of each machine")
             self._between_machines.all_reduce([self._sums[place] for place in self._places])
 
     def _gather(self, place: slice) -> np.ndarray:
@@ -135,7 +136,7 @@ class OnNode(Update):
             self._is_settled = True
         divisor = engine.finish_sum(weight, self._places)
         if engine.reads_whole_weights:
-            agree(self._model.comm, "the gradients of the penalties")  # before any weight changes
+            self._model.comm.reach("the gradients of the penalties")  # before any weight changes
         optimizer.apply_part(
             self._arrays,
             self._part,
@@ -147,4 +148,4 @@ class OnNode(Update):
             ),
         )
         # The update is whole: a Ctrl-C can wait for the next step.
-        agree(self._model.comm, "the update of the weights", may_interrupt=False)
+        agree(self._model.comm, "the update of the weights", 0.0, may_interrupt=False)

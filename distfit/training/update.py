@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PIECE = 65_536  # elements
 
 
-def agree(comm: Communicator, what: str, number: float = 0.0, *, may_interrupt: bool = True) -> float:
+def agree(comm: Communicator, what: str, number: float, *, may_interrupt: bool = True) -> float:
     """Agree to be at a point of an update, and return the sum of a number over all ranks.
 
     Ranks: every rank; one small message.

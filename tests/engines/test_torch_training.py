@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.machines import machines
 from torch import nn
 
 import distfit
@@ -253,6 +254,26 @@ def test_weights_that_the_module_writes_itself(comm: Communicator, optimizer: An
         torch.manual_seed(3)
         return Teacher().double()
 
+    expected, found = (
+        fitted(comm, module(), optimizer, nn.CrossEntropyLoss(), CLASSES)
+        for comm in (Communicator.alone(), comm)
+    )
+    assert_close(found, expected)
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize("per_machine", [1, 2, 3])
+@pytest.mark.parametrize("optimizer", ["sgd", partial(torch.optim.SGD, lr=0.01)])
+def test_ranks_of_several_machines(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, optimizer: Any, per_machine: int
+) -> None:
+    """With torch's optimizer and three ranks on two machines, one of them has no counterpart, and sums nothing."""
+
+    def module() -> nn.Module:
+        torch.manual_seed(3)
+        return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).double()
+
+    machines(comm, monkeypatch, per_machine)
     expected, found = (
         fitted(comm, module(), optimizer, nn.CrossEntropyLoss(), CLASSES)
         for comm in (Communicator.alone(), comm)

@@ -14,10 +14,16 @@ from distfit.comm.exchange import Bfloat16, Exact
 CALLS = 40
 
 
+def prepared(comm: Communicator, *sizes: int) -> Bfloat16:
+    exchange = Bfloat16(comm.transport)
+    exchange.prepare(sizes)
+    return exchange
+
+
 @pytest.mark.ranks(1, 2, 3, 4)
 @pytest.mark.parametrize("sizes", [[1], [2, 3], [1000], [65_536, 7], [140_001], [0, 5]])
 def test_nothing_is_lost_over_many_calls(comm: Communicator, sizes: list[int]) -> None:
-    exchange = Bfloat16(comm.transport)
+    exchange = prepared(comm, *sizes)
     given = [np.zeros(size) for size in sizes]
     received = [np.zeros(size) for size in sizes]
     draw = np.random.default_rng(comm.rank)
@@ -43,7 +49,7 @@ def test_nothing_is_lost_over_many_calls(comm: Communicator, sizes: list[int]) -
 @pytest.mark.ranks(1, 2, 3)
 def test_a_constant_gradient_comes_in_full_over_time(comm: Communicator) -> None:
     """1.001 is no bfloat16: the nearest is 1. Without what is kept, its last digit would never arrive."""
-    exchange, total = Bfloat16(comm.transport), np.zeros(3)
+    exchange, total = prepared(comm, 3), np.zeros(3)
     for _ in range(200):
         array = np.full(3, 1.001, np.float32)
         comm.barrier()
@@ -57,7 +63,7 @@ def test_a_constant_gradient_comes_in_full_over_time(comm: Communicator) -> None
 def test_small_whole_numbers_are_exact_at_once(comm: Communicator) -> None:
     array = np.arange(100, dtype=np.float32)
     comm.barrier()
-    Bfloat16(comm.transport).all_reduce([array])
+    prepared(comm, array.size).all_reduce([array])
     kept = np.arange(100) * comm.size <= 256  # 8 bits
     np.testing.assert_array_equal(array[kept], np.arange(100)[kept] * comm.size)
 
@@ -77,20 +83,20 @@ def test_small_whole_numbers_are_exact_at_once(comm: Communicator) -> None:
 )
 def test_numbers_are_rounded_as_processors_round_them(number: float, expected: float) -> None:
     array = np.array([number], np.float32)
-    Bfloat16(Communicator.alone().transport).all_reduce([array])
+    prepared(Communicator.alone(), array.size).all_reduce([array])
     assert array[0] == expected
 
 
 def test_what_is_no_number_stays_none() -> None:
     array = np.array([np.nan, 1.0], np.float32)
-    Bfloat16(Communicator.alone().transport).all_reduce([array])
+    prepared(Communicator.alone(), array.size).all_reduce([array])
     assert not np.isfinite(array[0])
     assert array[1] == 1
 
 
 @pytest.mark.ranks(1, 2)
 def test_what_is_no_number_is_forgotten_in_the_next_call(comm: Communicator) -> None:
-    exchange = Bfloat16(comm.transport)
+    exchange = prepared(comm, 3)
     for number in (np.nan, np.inf, -np.inf, 3.4e38, 1.0):
         array = np.full(3, number, np.float32)
         comm.barrier()
