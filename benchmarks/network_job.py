@@ -22,15 +22,24 @@ def measure(job: Job) -> list[Figure]:
     (x, y), turns = job.training, 1 if job.quick else ALTERNATIONS
     rows = min(STEPS * BATCH_SIZE, len(x))
     few: dict[str, Any] = {"x": x[:rows], "y": y[:rows], "batch_size": BATCH_SIZE, "verbose": 0}
-    half, whole = (
-        partial(network(job.world, WIDE, compression=compression).fit, **few)
-        for compression in ("bfloat16", None)
-    )
-    compared = alternate(job.ranks.together(half), job.ranks.together(whole), turns)
     size = job.ranks.size
+    figures = []
+    blocking = partial(network(job.world, WIDE, overlap=False).fit, **few)
+    for name, compression, target in (("as float32", None, 0.9), ("as bfloat16", "bfloat16", 0.6)):
+        overlapped = partial(network(job.world, WIDE, compression=compression).fit, **few)
+        compared = alternate(job.ranks.together(overlapped), job.ranks.together(blocking), turns)
+        figures += [
+            Figure(
+                f"a step with sums during backward, {name} / with a reduction behind it, as float32",
+                *(size, compared.ratio, "x", turns, compared.spread, target),
+            ),
+            Figure(
+                f"a step with a reduction behind backward, in turn with {name}",
+                *(size, compared.medians[1] / (rows / BATCH_SIZE) * 1e3, "ms", turns),
+            ),
+        ]
     return [
-        Figure("a step with bfloat16 / with float32", size, compared.ratio, "x", turns, compared.spread, 0.6),
-        Figure("a step with float32", size, compared.medians[1] / (rows / BATCH_SIZE) * 1e3, "ms", turns),
+        *figures,
         *(
             Figure(
                 f"accuracy after {EPOCHS} epochs, {name}", size, accuracy(job, job.world, compression), "", 1

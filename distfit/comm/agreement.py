@@ -249,7 +249,7 @@ class Agreement:
         at = int(header[PHASE] / active)
         if idle == 0 or at in (Phase.FORWARD_SUMS, Phase.BACKWARD_SUMS):
             return True
-        return at == Phase.STEP and header[IDLE_KEY] * active == header[KEY] * idle
+        return at in (Phase.STEP, Phase.BACKWARD) and header[IDLE_KEY] * active == header[KEY] * idle
 
     def _raise_failures(self) -> NoReturn:
         gathered = map(unpack, self._transport.all_gather_bytes(pack(None)))

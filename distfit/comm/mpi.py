@@ -10,7 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from distfit.comm import shared_memory
-from distfit.comm.transport import Reduction, Transport
+from distfit.comm.transport import Pending, Reduction, Transport
 from distfit.utils.activity import now
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -21,7 +21,7 @@ _MOST_ELEMENTS = 1 << 30
 _OPERATIONS = {"sum": MPI.SUM, "min": MPI.MIN, "max": MPI.MAX}
 
 
-def _collective(method: Method) -> Method:
+def _waiting(method: Method) -> Method:
     """Note for the watchdog that a call may wait for other ranks, and turn an error out of it into the end of the job.
 
     Such an error cannot be agreed on, since agreeing needs MPI, and the other ranks are in this very call: whatever it
@@ -31,7 +31,6 @@ def _collective(method: Method) -> Method:
     @functools.wraps(method)
     def wrapped(self: "MpiTransport", *args: Any, **kwargs: Any) -> Any:
         outer, now.waits_for = now.waits_for, self
-        self.calls += 1
         try:
             return method(self, *args, **kwargs)
         except BaseException:
@@ -45,6 +44,17 @@ def _collective(method: Method) -> Method:
             now.finished += 1
 
     return wrapped  # type: ignore[return-value]
+
+
+def _collective(method: Method) -> Method:
+    """Count a call with which a collective begins, besides what `_waiting` does."""
+
+    @functools.wraps(method)
+    def wrapped(self: "MpiTransport", *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        return method(self, *args, **kwargs)
+
+    return _waiting(wrapped)  # type: ignore[return-value]
 
 
 class MpiTransport(Transport):
@@ -99,9 +109,43 @@ class MpiTransport(Transport):
             self.broadcast(piece, rank)
             start += count
 
+    def prepare_to_begin(self) -> None:
+        self._begun, self._gathers  # noqa: B018 - made here, where all ranks are
+
+    @functools.cached_property
     @_collective
-    def all_to_all(self, sent: np.ndarray, received: np.ndarray) -> None:
-        self._bulk.Alltoall(sent, received)
+    def _begun(self) -> MPI.Comm:
+        return self._given.Dup()
+
+    @functools.cached_property
+    @_collective
+    def _gathers(self) -> MPI.Comm:
+        return self._given.Dup()
+
+    @_collective
+    def begin_all_reduce(self, buffer: np.ndarray) -> Pending:
+        return MpiPending(
+            self,
+            [self._begun.Iallreduce(MPI.IN_PLACE, piece, MPI.SUM) for piece in _pieces(buffer)],
+        )
+
+    @_collective
+    def begin_all_to_all(self, sent: np.ndarray, received: np.ndarray) -> Pending:
+        return MpiPending(self, [self._begun.Ialltoall(sent, received)])
+
+    @_collective
+    def begin_all_gather(self, part: np.ndarray, whole: np.ndarray) -> Pending:
+        return MpiPending(self, [self._gathers.Iallgather(part, whole)])
+
+    @_waiting
+    def wait_for(self, requests: list[MPI.Request]) -> None:
+        """Wait for what has begun."""
+        MPI.Request.Waitall(requests)
+
+    @_waiting
+    def look_at(self, requests: list[MPI.Request]) -> bool:
+        """Say whether what has begun has ended; MPI goes on with all that has, while it looks."""
+        return bool(MPI.Request.Testall(requests))
 
     @_collective
     def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:
@@ -144,13 +188,32 @@ class MpiTransport(Transport):
 
     @_collective
     def free(self) -> None:
-        for name in ("_agreements", "_bulk"):
+        for name in ("_agreements", "_bulk", "_begun", "_gathers"):
             duplicate = vars(self).pop(name, None)
             if duplicate is not None:
                 duplicate.Free()
 
     def abort(self, status: int) -> None:
         MPI.COMM_WORLD.Abort(status)
+
+
+class MpiPending(Pending):
+    """Requests of MPI.
+
+    Args:
+        transport: of the group.
+        requests: one for each piece of the array.
+    """
+
+    def __init__(self, transport: MpiTransport, requests: list[MPI.Request]) -> None:
+        self._transport = transport
+        self._requests = requests
+
+    def has_ended(self) -> bool:
+        return self._transport.look_at(self._requests)
+
+    def wait(self) -> None:
+        self._transport.wait_for(self._requests)
 
 
 def _pieces(buffer: np.ndarray) -> list[np.ndarray]:

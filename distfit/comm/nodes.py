@@ -45,6 +45,8 @@ def counterparts(comm: Communicator) -> Counterparts:
         if not alone:
             comm.reach("the groups between machines")
             transport = comm.transport.split(comm.local_rank if comm.local_rank < parts else None, comm.rank)
+            if transport is not None:
+                transport.prepare_to_begin()
         _known[comm] = Counterparts(parts, transport or LoneTransport(), alone)
     return _known[comm]
 

@@ -23,6 +23,7 @@ class Phase(IntEnum):
     COLLECTIVE = 9
     POINT = 10
     FAILED = 11  # never sent: a rank that failed joins others, whatever they are about
+    BACKWARD = 12
 
 
 _TEXTS = {
@@ -37,6 +38,7 @@ _TEXTS = {
     Phase.COLLECTIVE: "calls {name}",
     Phase.POINT: "is at {name}",
     Phase.FAILED: "tells of an error",
+    Phase.BACKWARD: "begins the backward pass of a step of {name}",
 }
 
 

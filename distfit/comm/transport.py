@@ -9,12 +9,28 @@ import numpy as np
 Reduction = Literal["sum", "min", "max"]
 
 
+class Pending(ABC):
+    """A collective that has begun, and whose arrays nobody may touch until it has ended."""
+
+    @abstractmethod
+    def has_ended(self) -> bool:
+        """Let what is on its way go on, and say whether it has arrived.
+
+        Ranks: local.
+        """
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Return when it has arrived: when all ranks have begun it, and their numbers are here."""
+
+
 class Transport(ABC):
     """Moves bytes between the ranks of one group.
 
     Every method but `abort` is collective and blocks until the other ranks call it too, so none may be reached by
     some ranks only. That is for `Agreement` to see to: distfit calls a method of this class directly after an
-    agreement and nowhere else.
+    agreement and nowhere else. The three that `begin_…` return at once, and may stand elsewhere, where all ranks are
+    bound to come to them in the same order, whatever happens on any of them.
 
     Attributes:
         rank: this process's number in the group, from 0.
@@ -47,8 +63,23 @@ class Transport(ABC):
         """Write the ranks' one-dimensional parts, of `counts` elements each, one after the other into `whole`."""
 
     @abstractmethod
-    def all_to_all(self, sent: np.ndarray, received: np.ndarray) -> None:
-        """Send row r of a contiguous array to rank r, and write what rank r sends here into row r of another one."""
+    def prepare_to_begin(self) -> None:
+        """Make ready what the methods that `begin_…` need: once, before the first of them."""
+
+    @abstractmethod
+    def begin_all_reduce(self, buffer: np.ndarray) -> Pending:
+        """Begin to sum a contiguous array in place over all ranks."""
+
+    @abstractmethod
+    def begin_all_to_all(self, sent: np.ndarray, received: np.ndarray) -> Pending:
+        """Begin to send row r of an array to rank r, and to write what that rank sends here into row r of another."""
+
+    @abstractmethod
+    def begin_all_gather(self, part: np.ndarray, whole: np.ndarray) -> Pending:
+        """Begin to write the ranks' parts, of equal size, one after the other into `whole`.
+
+        Its order among those of its kind is one, and that among the others another.
+        """
 
     @abstractmethod
     def gather(self, part: np.ndarray, counts: Sequence[int], whole: np.ndarray) -> None:

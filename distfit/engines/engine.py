@@ -35,6 +35,9 @@ class Engine(ABC):
         `predict` there, but may have to `absorb_sums`.
     """
 
+    tells_of_gradients = False
+    """Whether `compute_gradients` calls `Step.begin_backward`, and says which gradients are final."""
+
     gradients_are_sent = True
     """Whether other ranks read the gradient buffer. If not, gradients may lie elsewhere until somebody asks for it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +94,13 @@ class Graph:
             tape.append(backward)
         return [slots[i] for i in self.output_slots], tape
 
-    def backward(self, gradients: list[np.ndarray], tape: list[Any]) -> None:
+    def backward(self, gradients: list[np.ndarray], tape: list[Any], done: Callable[[int], None]) -> None:
         """Run all layers' backward functions, which write the weights' gradients.
 
         Args:
             gradients: of the loss by each output.
             tape: what `forward` returned.
+            done: is told the number of each call that is behind it, the last first.
         """
         by_slot: dict[int, np.ndarray] = {}
         for slot, gradient in zip(self.output_slots, gradients, strict=True):
@@ -114,6 +116,7 @@ class Graph:
                 parts = dx if call.several else [dx]
                 for slot, part in zip(call.inputs, parts, strict=True):
                     by_slot[slot] = by_slot[slot] + part if slot in by_slot else part
+            done(number)
 
     def shape_of(self, call: Call) -> tuple[int, ...]:
         """Return the shape of one row of a call's output."""

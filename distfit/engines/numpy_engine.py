@@ -11,6 +11,7 @@ import numpy as np
 from distfit import config
 from distfit.engines.arena import Arena
 from distfit.engines.engine import ComputeLoss, Engine
+from distfit.engines.final_gradients import FinalGradients
 from distfit.engines.graph import Graph
 from distfit.engines.updater import Updater
 from distfit.engines.values import Evaluated, Step, Variable
@@ -41,7 +42,6 @@ class NumpyEngine(Engine):
         self.single = single
         self._optimizer: Updater | None = None
         self._arena: Arena | None = None
-        self._contexts = self._new_contexts()
         self._backward = False
         self.names = _unique_names(self.graph.layers)
         self._parameters = [p for layer in self.graph.layers for p in layer.parameters]
@@ -49,6 +49,8 @@ class NumpyEngine(Engine):
             if not parameter.initialized:
                 parameter.initialize(np.random.default_rng([seed, number]))
         self._parameters.sort(key=lambda parameter: not parameter.trainable)
+        self._final = FinalGradients(self.graph, self._parameters)
+        self._contexts = self._new_contexts()
 
     # -- the arenas -------------------------------------------------------------------------------------------------
 
@@ -73,6 +75,7 @@ class NumpyEngine(Engine):
         ):
             parameter.bind(weight, gradient if parameter.trainable else None)
 
+    tells_of_gradients = True
     runs_code_of_the_user = False  # layers get their weights as read-only views
 
     @property
@@ -149,12 +152,8 @@ class NumpyEngine(Engine):
             if p.trainable
         ]
         self._regularized = [(p, places[id(p)][0]) for _, p in self._trained if p.regularizer is not None]
-        return [
-            Segment(
-                f"{self.names[layer]}/{p.name}", *places[id(p)]
-            )  # gaps and all: neighbours are updated as one
-            for layer, p in self._trained
-        ]
+        # Gaps and all: neighbours are updated as one.
+        return [Segment(f"{self.names[layer]}/{p.name}", *places[id(p)]) for layer, p in self._trained]
 
     # -- a rank's rows ----------------------------------------------------------------------------------------------
 
@@ -175,7 +174,10 @@ class NumpyEngine(Engine):
         value = loss(x, y, y_pred, sample_weight)
         gradient = value.gradient()
         self._backward = True
-        self.graph.backward([gradient] if self.single else gradient, tape)
+        if step.begin_backward is not None:
+            step.begin_backward()
+        self._final.begin(self._allocate().starts, step.gradients_are_final)
+        self.graph.backward([gradient] if self.single else gradient, tape, self._final.written)
         return Evaluated(y_pred, value.total, value.weight)
 
     def traced(self, compute: Callable[[], Evaluated]) -> tuple[Evaluated, list[tuple[str, Any]]]:
@@ -207,6 +209,7 @@ class NumpyEngine(Engine):
         contexts = self.graph.contexts()
         for number, context in enumerate(contexts):
             context.sum_over_batch = partial(self._sum, number)
+            context.gradients_are_written = partial(self._final.written, number)
         return contexts
 
     def _sum(self, number: int, array: np.ndarray) -> np.ndarray:

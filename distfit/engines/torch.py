@@ -75,6 +75,8 @@ class TorchEngine(Engine):
         # Their averages are equal on all ranks already.
         self._in_step = {layer for layer in self._exchanged if isinstance(layer, GlobalBatchNorm)}
 
+    tells_of_gradients = True
+
     # -- the weights --------------------------------------------------------------------------------------------------
 
     @property
@@ -170,7 +172,11 @@ class TorchEngine(Engine):
         with self._pass.of(step), self._weights.own_writes(), torch.enable_grad():
             y_pred = self._forward(x)
             value = loss(x, y, y_pred, sample_weight)
-            self._backward(y_pred, value.gradient())
+            gradient = value.gradient()
+            if step.begin_backward is not None:
+                step.begin_backward()
+            self._weights.final.begin(step.gradients_are_final)
+            self._backward(y_pred, gradient)
             self._share_state(
                 step
             )  # not before backward, which may need what the forward pass has left there

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from distfit.engines.torch_final import FinalParameters
 from distfit.engines.torch_staged import Staged
 from distfit.engines.values import Variable
 
@@ -26,6 +27,9 @@ class Weights:
     Args:
         module: whose they are. It is moved to the device.
         device: where it computes.
+
+    Attributes:
+        final: tells which gradients are final.
 
     Raises:
         TypeError: if its parameters are not all float32, or all float64.
@@ -55,6 +59,7 @@ class Weights:
         shapes = [tuple(tensor.shape) for tensor in tensors if tensor.dtype == self.dtype]
         self.gradients = Staged(shapes, self.dtype, device, len(self.parameters))
         self._of_gradients = dict(zip(self.parameters, self.gradients.views, strict=False))
+        self.final = FinalParameters(self.parameters, self.gradients)
         self._written: set[torch.Tensor] = set()
         self._in_buffer = True
         self._hooked: set[torch.Tensor] = set()
@@ -173,6 +178,7 @@ class Weights:
         """
         if not self._in_buffer or not self._is_bound(parameter):  # it is another model's by now
             return
+        self.final.check(parameter)
         view = self._of_gradients[parameter]
         if parameter in self._written:
             view.add_(parameter.grad)
@@ -180,6 +186,7 @@ class Weights:
             view.copy_(parameter.grad)
             self._written.add(parameter)
         parameter.grad = None
+        self.final.given(parameter)
 
     def _is_bound(self, parameter: torch.Tensor) -> bool:
         return bool(parameter.data_ptr() == self._views[parameter].data_ptr())

@@ -47,6 +47,9 @@ class Step:
         first_row: the place of the first of them within the global batch.
         sum_over_batch: ``(layer, array, backward) -> sum``: an agreement of the ranks that hold rows. `layer` is the
             number under which `Engine.absorb_sums` finds the layer on the other ranks.
+        begin_backward: to be called between forward and backward, once; an agreement. None where nobody asks.
+        gradients_are_final: ``(start) -> None``: may be told in backward that elements of the gradient buffer from
+            `start` on will not change any more; they are sent from there on. None where nobody asks.
     """
 
     training: bool
@@ -55,6 +58,8 @@ class Step:
     rows: int
     first_row: int
     sum_over_batch: Callable[[int, np.ndarray, bool], np.ndarray]
+    begin_backward: Callable[[], None] | None = None
+    gradients_are_final: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,10 @@ def _one_rank(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Context:
     """What a layer is given with its input.
@@ -23,12 +27,15 @@ class Context:
             returns the sum over the rows of the global batch. An agreement: every rank that holds rows calls it, in
             the same order. Usable in `forward` and in the backward function.
         needs_input_gradient: False where nothing before the layer is trained: its backward may then return None.
+        gradients_are_written: may be called in the backward function when the gradients of the layer's weights are all
+            there, and its input's is not: they are sent while that is computed.
     """
 
     training: bool
     rng_rows: RowGenerator
     sum_over_batch: Callable[[np.ndarray], np.ndarray] = _one_rank
     needs_input_gradient: bool = True
+    gradients_are_written: Callable[[], None] = _nothing
 
 
 def lone_context(rows: int, *, training: bool = False, seed: int = 0) -> Context:

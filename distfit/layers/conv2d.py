@@ -105,6 +105,7 @@ class Conv2D(Layer):
             dz = activation_backward(dy)
             if self.trainable:
                 self._write_gradients(padded, dz, kernel)
+                context.gradients_are_written()
             return (
                 self._input_gradient(dz, kernel, padded.shape, x.shape)
                 if context.needs_input_gradient

@@ -90,6 +90,7 @@ class Dense(Layer):
             dz = activation_backward(dy.reshape(y.shape))
             if self.trainable:
                 self._write_gradients(flat, dz)
+                context.gradients_are_written()
             return (dz @ kernel.T).reshape(x.shape) if context.needs_input_gradient else None
 
         return y.reshape(*x.shape[:-1], self.units), backward

@@ -164,13 +164,21 @@ class Optimizer(Configured, ABC):
         self._cuts = None
         self._whole = self._part(ordered)
 
-    def apply(self, parameters: np.ndarray, gradients: np.ndarray, divisor: float) -> None:
+    def apply(
+        self,
+        parameters: np.ndarray,
+        gradients: np.ndarray,
+        divisor: float,
+        *,
+        gather: Callable[[slice], np.ndarray] | None = None,
+    ) -> None:
         """Make one update, in place: clip the gradients, decay the weights, take the step, average.
 
         Args:
             parameters: the arena, ``(size,)``. Changed in the segments only.
             gradients: its gradients, ``(size,)``, summed over the global batch. Overwritten.
             divisor: what makes the sum a mean: the number of rows of the global batch.
+            gather: as in `apply_part`.
 
         Raises:
             ValueError: if the optimizer is not built, or the arrays are not of the arena's size.
@@ -180,7 +188,7 @@ class Optimizer(Configured, ABC):
         cuts = self._cuts  # a trainer brings the same arrays at every step
         known = cuts is not None and cuts[0].parameters is parameters and cuts[0].gradients is gradients
         arrays = cuts[0] if cuts is not None and known else Arrays(parameters, gradients, self._slots)
-        self.apply_part(arrays, self._whole, divisor)
+        self.apply_part(arrays, self._whole, divisor, gather=gather)
 
     def apply_part(
         self,
@@ -198,12 +206,12 @@ class Optimizer(Configured, ABC):
             part: one of `divide`. Every rank counts the update, one without elements too.
             divisor: as in `apply`.
             gather: returns the gradients at a place, which are taken instead of those of `arrays`, and read before the
-                next call; only where `is_one_pass`.
+                next call; only where `is_one_pass`. The last places come first, as they do in a backward pass.
             add_up: returns the sum of the parts' numbers, for a norm that is taken over all of them.
         """
         scale = self._clip(arrays, part, 1.0 / float(divisor), add_up)
         step = Step(self.iterations + 1, self.learning_rate, scale)
-        for chunks in self._cut(arrays, part):
+        for chunks in reversed(self._cut(arrays, part)):
             if gather is not None:
                 for chunk in chunks:
                     chunk.gradients = gather(chunk.place)

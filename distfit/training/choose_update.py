@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distfit.comm.exchange import COMPRESSIONS, Exchange
+from distfit.comm.compression import COMPRESSIONS
 from distfit.comm.nodes import counterparts
 from distfit.optimizers import Optimizer
 from distfit.training.node_sums import share_gradients
 from distfit.training.node_update import share_weights
+from distfit.training.overlapped import Overlapped
 from distfit.training.update import Alone, Everywhere, Update
 from distfit.utils.heap import give_back_freed_memory
 
@@ -36,14 +37,31 @@ def choose_update(model: Model) -> Update:
         share = share_weights if isinstance(model.optimizer, Optimizer) else share_gradients
         update = share(model)
         give_back_freed_memory()  # the arrays from which they were moved
-    return update or Everywhere(model, _exchange(model))
+    return update or _everywhere(model)
 
 
-def _exchange(model: Model) -> Exchange | None:
-    """Return what compresses gradients if `compile` asks for it, and there are several machines."""
-    compression = model.compiled.compression
-    if compression is None or counterparts(model.comm).alone:
-        return None
-    exchange = COMPRESSIONS[compression](model.comm.transport)
-    exchange.prepare([model.engine.gradients.size])
-    return exchange
+def _everywhere(model: Model) -> Update:
+    """Return an update that each rank makes as a whole, of sums that cross machines behind backward or beside it."""
+    compiled, comm = model.compiled, model.comm
+    if counterparts(comm).alone:
+        return Everywhere(model)
+    exchange = COMPRESSIONS[compiled.compression](comm.transport)
+    update: Update
+    if compiled.overlap and _can_overlap(model):
+        update = Overlapped(model, exchange)
+    else:
+        exchange.prepare([model.engine.gradients.size])
+        update = Everywhere(model, exchange)
+    comm.reach("room for the sums of gradients")
+    comm.transport.prepare_to_begin()
+    return update
+
+
+def _can_overlap(model: Model) -> bool:
+    """Say whether sums may begin during backward: not where the user has a hand in it, or looks at numbers first."""
+    return (
+        not model.has_own_compute_gradients
+        and model.engine.tells_of_gradients
+        and bool(model.engine.common)
+        and model.compiled.on_nan == "ignore"
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distfit import losses, metrics, optimizers
-from distfit.comm.exchange import COMPRESSIONS
+from distfit.comm.compression import COMPRESSIONS
 from distfit.engines import Engine, Updater
 from distfit.metrics import Metric
 from distfit.training.scores import Scores
@@ -35,6 +35,7 @@ class Compiled:
         divergence_every: steps between two comparisons within an epoch, or None.
         share_memory: whether ranks of one machine hold one copy of what is trained.
         compression: of what crosses machines, or None.
+        overlap: whether gradients cross machines while others are computed.
     """
 
     optimizer: Updater
@@ -48,6 +49,7 @@ class Compiled:
     divergence_every: int | None
     share_memory: bool
     compression: str | None
+    overlap: bool
 
     @classmethod
     def of(
@@ -65,6 +67,7 @@ class Compiled:
         divergence_every: int | None,
         share_memory: bool,
         compression: str | None,
+        overlap: bool,
     ) -> Compiled:
         """Look everything up. An engine knows more kinds than distfit's own; a model that is not built yet has none.
 
@@ -99,6 +102,7 @@ class Compiled:
             divergence_every,
             share_memory,
             compression,
+            overlap,
         )
         compiled.resolve(None)  # a wrong name is better told here than when the model is built
         return compiled
@@ -117,6 +121,7 @@ class Compiled:
             self.divergence_every,
             self.share_memory,
             self.compression,
+            self.overlap,
         )
         return describe(parts)
 
@@ -160,6 +165,7 @@ def compile(  # noqa: A001 - Keras's name
     divergence_every: int | None = None,
     share_memory: bool = True,
     compression: str | None = None,
+    overlap: bool = True,
 ) -> None:
     """Say how the model is trained.
 
@@ -186,6 +192,8 @@ def compile(  # noqa: A001 - Keras's name
         compression: ``"bfloat16"`` halves the bytes of gradients that cross machines, for slow networks: they are
             rounded to 8 bits of precision, and what that takes away is added in the next update. The numbers are no
             longer those of one rank then, and a training that goes on from a checkpoint forgets what was to be added.
+        overlap: whether gradients are summed while the rest of them is still computed, between machines with one rank
+            each, for layers of distfit's and modules of PyTorch. The numbers are the same.
 
     Raises:
         ValueError: for an unknown name; the text lists the known ones.
@@ -206,5 +214,6 @@ def compile(  # noqa: A001 - Keras's name
             divergence_every=divergence_every,
             share_memory=share_memory,
             compression=compression,
+            overlap=overlap,
         )
     )

@@ -331,6 +331,11 @@ class Model:
         """Whether the user overrides `train_step`."""
         return type(self).train_step is not Model.train_step
 
+    @property
+    def has_own_compute_gradients(self) -> bool:
+        """Whether the user overrides `compute_gradients`."""
+        return type(self).compute_gradients is not Model.compute_gradients
+
     def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step) -> Evaluated:
         """Add the gradients of this rank's rows, summed, to the engine's gradient arena.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distfit.comm.exchange import COMPRESSIONS
+from distfit.comm.compression import COMPRESSIONS
 from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.optimizers import Segment

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distfit.comm.exchange import COMPRESSIONS
+from distfit.comm.compression import COMPRESSIONS
 from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.engines import all_finite

@@ -52,8 +52,8 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     if progress.accumulated == 0:
         model.engine.begin_gradients()
         model.numerics.begin_update()
-    step = training_step(model, comm, batch)
     is_last = progress.accumulated + 1 == model.compiled.gradient_accumulation_steps
+    step = training_step(model, comm, batch, is_last=is_last)
 
     def measure() -> np.ndarray:
         x, y, sample_weight = unpack(batch)
@@ -64,15 +64,35 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
 
     if is_last and not batch.rows:
         model.engine.finish_gradients()
-    agreed = agree_on_step(
-        model,
-        comm,
-        batch,
-        measure,
-        TRAINING,
-        hooks_came_before=progress.hooks_came_before,
-        word=progress.asks_to_save,
-    )
+    try:
+        agreed = agree_on_step(
+            model,
+            comm,
+            batch,
+            measure,
+            TRAINING,
+            hooks_came_before=progress.hooks_came_before,
+            word=progress.asks_to_save,
+        )
+    except BaseException as error:
+        model.update.abandon(error)
+        raise
+    try:
+        count_step(model, batch, step, agreed, scores)
+        if is_last:
+            apply_gradients(model)
+    finally:
+        model.update.finish()
+    model.divergence.check_step()
+    return scores.logs() if progress.logs_are_read else AggregatedLogs()
+
+
+def count_step(model: Model, batch: Batch, step: Step, agreed: Agreed, scores: Scores) -> None:
+    """Take in what all ranks have agreed on in a step.
+
+    Ranks: every rank, alike; the messages of `Numerics.accepts`.
+    """
+    progress = model.progress
     progress.is_to_save |= bool(agreed.word)
     if agreed.interrupted:
         interrupt(model)
@@ -83,10 +103,6 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
     progress.has_next = agreed.has_next
     progress.accumulated += 1
     progress.step += 1
-    if progress.accumulated == model.compiled.gradient_accumulation_steps:
-        apply_gradients(model)
-    model.divergence.check_step()
-    return scores.logs() if progress.logs_are_read else AggregatedLogs()
 
 
 def interrupt(model: Model) -> None:
@@ -176,6 +192,9 @@ def agree_on_step(
             )
             if agreed.phase is Phase.FORWARD_SUMS:
                 model.engine.absorb_sums(agreed.key, agreed.sums)
+            elif agreed.phase is Phase.BACKWARD:
+                model.update.begin_sums()
+                model.update.begin_sum_from(0)
             elif agreed.phase is not Phase.BACKWARD_SUMS:
                 break
     if riders:
@@ -212,11 +231,24 @@ def measured(model: Model, scores: Scores, batch: Batch, evaluated: Evaluated) -
     return scores.measure(total, evaluated.weight, y, evaluated.y_pred, sample_weight)
 
 
-def training_step(model: Model, comm: Communicator, batch: Batch) -> Step:
-    """Return what the engine may know of a step of training."""
+def training_step(model: Model, comm: Communicator, batch: Batch, *, is_last: bool) -> Step:
+    """Return what the engine may know of a step of training, and in the last before an update whom it tells what."""
     progress = model.progress
     sum_over_batch = partial(sum_over_ranks, comm)
-    return Step(True, progress.seed, progress.step, batch.rows, batch.first_row, sum_over_batch)
+    step = Step(True, progress.seed, progress.step, batch.rows, batch.first_row, sum_over_batch)
+    if is_last and model.update.overlaps:
+        step.begin_backward = partial(begin_backward, model, comm)
+        step.gradients_are_final = model.update.begin_sum_from
+    return step
+
+
+def begin_backward(model: Model, comm: Communicator) -> None:
+    """Agree that all ranks compute gradients now, so that each may begin to sum some; see `training.overlapped`.
+
+    Ranks: those with rows; the others join without knowing, in `agree_on_step`.
+    """
+    comm.agreement.agree(Phase.BACKWARD, key=TRAINING.key, name=TRAINING.name)
+    model.update.begin_sums()
 
 
 def sum_over_ranks(comm: Communicator, layer: int, array: np.ndarray, backward: bool) -> np.ndarray:

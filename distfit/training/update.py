@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -64,6 +64,33 @@ class Update(ABC):
         """Be told that other code than an update's may have written weights or optimizer state since the last one.
 
         Ranks: local.
+        """
+
+    overlaps: ClassVar[bool] = False
+    """Whether the methods from `begin_sums` to `finish` do anything: sums that begin while backward still runs."""
+
+    def begin_sums(self) -> None:  # noqa: B027 - most updates begin no sums in between
+        """Be told that all ranks are about to compute gradients, or have no rows, and that none goes back from there.
+
+        Ranks: local, behind an agreement.
+        """
+
+    def begin_sum_from(self, start: int) -> None:  # noqa: B027 - most updates begin no sums in between
+        """Begin to sum what is not under way yet of the gradients from `start` on, none of which change any more.
+
+        Ranks: local.
+        """
+
+    def abandon(self, error: BaseException) -> None:  # noqa: B027 - most updates begin no sums in between
+        """Let the other ranks have what they wait for, though this rank's step has failed, or another's.
+
+        Ranks: all that have heard `begin_sums`, before an agreement on the step. None is left waiting.
+        """
+
+    def finish(self) -> None:  # noqa: B027 - most updates begin no sums in between
+        """Wait for whatever is under way.
+
+        Ranks: every rank, behind the agreement on the step, however what follows it ends there.
         """
 
     @abstractmethod

@@ -9,10 +9,12 @@ import pytest
 import torch
 from support.machines import machines
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import distfit
 from distfit import callbacks
 from distfit.comm import Communicator
+from distfit.training import overlapped
 from distfit.utils.nested import map_leaves
 
 ROWS, BATCH, EPOCHS = 103, 32, 2
@@ -43,9 +45,11 @@ def plain(
     return [tensor.detach().numpy() for tensor in module.state_dict().values()]
 
 
-def fitted(comm: Communicator, module: nn.Module, optimizer: Any, loss: Any, y: Any) -> list[np.ndarray]:
+def fitted(
+    comm: Communicator, module: nn.Module, optimizer: Any, loss: Any, y: Any, **options: Any
+) -> list[np.ndarray]:
     model = distfit.TorchModel(module, comm=comm)
-    model.compile(optimizer=optimizer, loss=loss)
+    model.compile(optimizer=optimizer, loss=loss, **options)
     model.fit(X, y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0)
     return model.get_weights()
 
@@ -279,6 +283,68 @@ def test_ranks_of_several_machines(
         for comm in (Communicator.alone(), comm)
     )
     assert_close(found, expected)
+
+
+class Winding(nn.Module):
+    """Uses a layer twice, another one not at all, has a frozen one between them, and one that comes out of order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.late, self.first, self.unused = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.frozen, self.last = nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.tanh(self.first(torch.tanh(self.first(x))))
+        return self.last(self.late(self.frozen(x)))
+
+
+@pytest.mark.ranks(2, 3, 4)
+@pytest.mark.parametrize("optimizer", ["adam", partial(torch.optim.Adam, lr=0.01)])
+@pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 2}])
+def test_gradients_that_are_sent_while_others_are_computed(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, optimizer: Any, options: dict[str, Any]
+) -> None:
+    machines(comm, monkeypatch, 1)
+    monkeypatch.setattr(overlapped, "_PIECE", 7)
+    expected, found = (
+        fitted(comm, Winding().double(), optimizer, nn.CrossEntropyLoss(), CLASSES, **options)
+        for comm in (Communicator.alone(), comm)
+    )
+    assert_close(found, expected)
+
+
+class Checkpointed(nn.Module):
+    """Uses a layer twice, of which torch's backward gives the gradients one by one then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.twice = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for _ in range(2):
+            x = checkpoint(self.twice, x, use_reentrant=True)
+        return x
+
+
+@pytest.mark.ranks(2)
+def test_a_gradient_that_comes_again_when_it_was_sent_is_an_error_with_a_remedy(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines(comm, monkeypatch, 1)
+    monkeypatch.setattr(overlapped, "_PIECE", 7)
+    x = np.random.default_rng(0).normal(size=(8, 4))
+
+    def model(**options: Any) -> distfit.Model:
+        torch.manual_seed(3)
+        made = distfit.TorchModel(Checkpointed().double(), comm=comm)
+        made.compile("sgd", "mse", **options)
+        return made
+
+    with pytest.raises(RuntimeError, match=r"a second time.*compile\(overlap=False\)"):
+        model().fit(x, x, batch_size=8, verbose=0)
+    assert np.isfinite(model(overlap=False).fit(x, x, batch_size=8, verbose=0).history["loss"]).all()
 
 
 NORMALIZED = (

@@ -9,7 +9,8 @@ from support.small import line, regression
 
 from distfit import Sequential, layers, optimizers, utils
 from distfit.comm import Communicator
-from distfit.comm.exchange import Bfloat16, Exact
+from distfit.comm.compression import Bfloat16
+from distfit.comm.exchange import Exact
 
 CALLS = 40
 
@@ -128,10 +129,11 @@ def test_a_training_between_machines(
     if comm.size > per_machine:
         machines(comm, monkeypatch, per_machine)
     sent: list[str] = []
-    all_reduce = Bfloat16.all_reduce
-    monkeypatch.setattr(Bfloat16, "all_reduce", lambda *args: sent.append("half") or all_reduce(*args))
+    begin = Bfloat16.begin
+    monkeypatch.setattr(Bfloat16, "begin", lambda *args: sent.append("half") or begin(*args))
     losses, model = trained(comm, compression="bfloat16", share_memory=share_memory)
-    assert len(sent) == (40 if comm.size > per_machine else 0)
+    # Where machines have unequal numbers of ranks, some send nothing.
+    assert max(comm.all_gather_object(len(sent))) == (40 if comm.size > per_machine else 0)
     exact, _ = trained(Communicator.alone())
     np.testing.assert_allclose(losses, exact, rtol=0.02)
     assert len(set(comm.all_gather_object(model.engine.parameters.tobytes()))) == 1
@@ -141,7 +143,7 @@ def test_a_training_between_machines(
 def test_ranks_of_one_machine_send_exact_numbers_or_none(
     comm: Communicator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bfloat16, "all_reduce", pytest.fail)
+    monkeypatch.setattr(Bfloat16, "begin", pytest.fail)
     with_it, _ = trained(comm, compression="bfloat16")
     without, _ = trained(comm)
     assert with_it == without
