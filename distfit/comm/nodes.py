@@ -51,13 +51,16 @@ def counterparts(comm: Communicator) -> Counterparts:
     return _known[comm]
 
 
-def share(comm: Communicator, fields: Mapping[str, Field], gradients: Field) -> NodeMemory | None:
+def share(
+    comm: Communicator, fields: Mapping[str, Field], gradients: Field, *, otherwise: str
+) -> NodeMemory | None:
     """Return memory that the ranks of each machine share; None where not all machines have some.
 
     Args:
         comm: the ranks.
         fields: the arrays that all ranks have in common, by name; of zeros.
         gradients: like an array that each rank has besides.
+        otherwise: what is so where there is none, for those who are told why.
 
     Ranks: every rank; a few small messages, and some bytes a rank. What fails on one of them is told once, by root, and
         all do without.
@@ -73,9 +76,8 @@ def share(comm: Communicator, fields: Mapping[str, Field], gradients: Field) -> 
         os.close(file)  # all have mapped it
     if problems:
         comm.announce(
-            "each rank holds a copy of its own of weights and optimizer state, since those of a machine could not"
-            f" share one: {problems[0]}",
-            once="no shared memory",
+            f"{otherwise}, since those of a machine could not share memory: {problems[0]}",
+            once=f"no shared memory: {otherwise}",
         )
         return None
     return taken if isinstance(taken, NodeMemory) else None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from distfit import losses, optimizers
+from distfit.engines.kernels import Kernel
 from distfit.engines.nonfinite import GRADIENTS, LOSS, OUTPUTS, WEIGHTS, NonFinite, find
 from distfit.engines.updater import Updater
 from distfit.engines.values import Evaluated, LossValue, Step, Variable
@@ -215,6 +216,11 @@ class Engine(ABC):
     def reads_whole_weights(self) -> bool:
         """Whether `finish_sum` looks at more weights than those of its places."""
         return False
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The weights whose gradients ranks may compute together; see `training.node_products`."""
+        return []
 
     def finish_sum(self, divisor: float, places: Sequence[slice]) -> float:
         """Make elements of the gradient buffer ready for the optimizer: what regularizers add, say.

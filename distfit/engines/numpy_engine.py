@@ -13,6 +13,7 @@ from distfit.engines.arena import Arena
 from distfit.engines.engine import ComputeLoss, Engine
 from distfit.engines.final_gradients import FinalGradients
 from distfit.engines.graph import Graph
+from distfit.engines.kernels import Kernel, kernels_of
 from distfit.engines.updater import Updater
 from distfit.engines.values import Evaluated, Step, Variable
 from distfit.layers import Context, Layer, Tensor
@@ -81,6 +82,10 @@ class NumpyEngine(Engine):
     @property
     def reads_whole_weights(self) -> bool:
         return not all(p.regularizer is None or p.regularizer.is_elementwise for p, _ in self._regularized)
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        return kernels_of(self.graph, self._parameters, self._allocate().starts)
 
     @property
     def common(self) -> int | None:

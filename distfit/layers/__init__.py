@@ -9,6 +9,7 @@ from distfit.layers.dense import Dense
 from distfit.layers.dropout import Dropout
 from distfit.layers.embedding import Embedding
 from distfit.layers.graph import Input, Tensor
+from distfit.layers.joint_product import JointProduct
 from distfit.layers.lambda_layer import Lambda
 from distfit.layers.layer import Backward, Layer
 from distfit.layers.layer_normalization import LayerNormalization
@@ -64,6 +65,7 @@ __all__ = [
     "Flatten",
     "GlobalAveragePooling2D",
     "Input",
+    "JointProduct",
     "Lambda",
     "Layer",
     "LayerNormalization",

@@ -65,6 +65,7 @@ class Dense(Layer):
             "kernel",
             regularizer=self.kernel_regularizer,
         )
+        self.kernel.is_product = True
         self.bias: Parameter | None = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -96,8 +97,7 @@ class Dense(Layer):
         return y.reshape(*x.shape[:-1], self.units), backward
 
     def _write_gradients(self, x: np.ndarray, dz: np.ndarray) -> None:
-        with self.kernel.gradient() as out:
-            np.matmul(x.T, dz, out=out)
+        self.kernel.add_product(x, dz)
         if self.bias is not None:
             with self.bias.gradient() as out:
                 np.add.reduce(dz, axis=0, out=out)

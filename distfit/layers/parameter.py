@@ -7,6 +7,7 @@ import numpy as np
 
 from distfit import config
 from distfit.initializers import Initializer
+from distfit.layers.joint_product import JointProduct
 from distfit.layers.regularizers import Regularizer
 
 
@@ -20,6 +21,9 @@ class Parameter:
         initializer: draws the first value.
         regularizer: adds a penalty on the weight to the loss, or None.
         value: the weight, as a read-only view. Write with `assign`.
+        is_product: whether the gradient is written by `add_product`.
+        most_rows: of which `add_product` was given the product so far.
+        joint: computes the gradient together with other ranks; None where each computes that of its own rows.
     """
 
     def __init__(
@@ -37,7 +41,11 @@ class Parameter:
         self.initializer = initializer
         self.regularizer = regularizer
         self.version = 0
+        self.is_product = False
+        self.most_rows = 0
+        self.joint: JointProduct | None = None
         self._fresh = True
+        self._is_joint = False  # whether `joint` has what was written
         self._weight: np.ndarray | None = None
         self._gradient: np.ndarray | None = None
 
@@ -63,6 +71,7 @@ class Parameter:
         """
         self._weight = weight
         self._gradient = gradient
+        self.joint = None  # which belongs to the buffers where it was
         self.value = weight.view()
         self.value.flags.writeable = False
 
@@ -104,16 +113,39 @@ class Parameter:
         if self._gradient is None:
             raise TypeError(f"{self.name} is a layer's state and has no gradient")
         first, self._fresh = self._fresh, False
+        if self.joint is not None:
+            if first:
+                self.joint.leave()
+            elif self._is_joint:
+                self.joint.withdraw(self._gradient)
+            self._is_joint = False
         return GradientWrite(self._gradient, first=first)
+
+    def add_product(self, x: np.ndarray, dy: np.ndarray) -> None:
+        """Add the gradient ``x.T @ dy`` of a kernel in ``y = x @ kernel``.
+
+        Args:
+            x: ``(rows, inputs)``.
+            dy: ``(rows, units)``.
+        """
+        self.most_rows = max(self.most_rows, len(x))
+        if self._fresh and self.joint is not None and self.joint.take(x, dy):
+            self._fresh, self._is_joint = False, True
+            return
+        with self.gradient() as out:
+            np.matmul(x.T, dy, out=out)
 
     def begin_gradient(self) -> None:
         """Forget the gradient: the next write replaces it."""
-        self._fresh = True
+        self._fresh, self._is_joint = True, False
 
     def finish_gradient(self) -> None:
         """Zero the gradient if no backward wrote to it, as on a rank without rows."""
         if self._fresh and self._gradient is not None:
-            self._gradient[...] = 0
+            if self.joint is None:
+                self._gradient[...] = 0
+            else:
+                self.joint.clear()
             self._fresh = False
 
     def add_penalty_gradient(self, factor: float, place: slice = slice(None)) -> None:

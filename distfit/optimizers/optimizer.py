@@ -211,10 +211,10 @@ class Optimizer(Configured, ABC):
         """
         scale = self._clip(arrays, part, 1.0 / float(divisor), add_up)
         step = Step(self.iterations + 1, self.learning_rate, scale)
+        gradients_at = gather or arrays.gradients.__getitem__
         for chunks in reversed(self._cut(arrays, part)):
-            if gather is not None:
-                for chunk in chunks:
-                    chunk.gradients = gather(chunk.place)
+            for chunk in chunks:
+                chunk.gradients = gradients_at(chunk.place)
             self.update_run(chunks, step)
             if self.use_ema:
                 for chunk in chunks:

@@ -21,12 +21,13 @@ def share_gradients(model: Model) -> NodeSums | None:
     Ranks: every rank; the messages of `share` and `counterparts`.
     """
     engine, comm = model.engine, model.comm
-    memory = share(comm, {}, Field.of(engine.gradients, engine.common))
+    gradients = Field.of(engine.gradients, engine.common)
+    memory = share(comm, {}, gradients, otherwise="gradients are summed by MPI within a machine, too")
     if memory is None:
         return None
-    gradients = memory.gradients[comm.local_rank]
-    gradients[...] = engine.gradients
-    engine.move(engine.parameters, gradients)
+    own = memory.gradients[comm.local_rank]
+    own[...] = engine.gradients
+    engine.move(engine.parameters, own)
     return NodeSums(model, memory, counterparts(comm))
 
 

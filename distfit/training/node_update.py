@@ -23,7 +23,8 @@ from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.engines import all_finite
 from distfit.optimizers import Arrays, Part
-from distfit.training.update import Update, add_to, add_up, agree
+from distfit.training.node_products import NodeProducts
+from distfit.training.update import Update, add_to, agree
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -39,7 +40,12 @@ def share_weights(model: Model) -> OnNode | None:
     engine, optimizer, comm = model.engine, model.optimizer, model.comm
     arrays = {_WEIGHTS: engine.parameters, **optimizer.state()}
     fields = {name: Field.of(array, engine.common) for name, array in arrays.items()}
-    memory = share(comm, fields, Field.of(engine.gradients, engine.common))
+    memory = share(
+        comm,
+        fields,
+        Field.of(engine.gradients, engine.common),
+        otherwise="each rank holds a copy of its own of weights and optimizer state",
+    )
     if memory is None:
         return None
     if comm.is_among("local_root"):
@@ -72,7 +78,10 @@ class OnNode(Update):
         self._between_machines = COMPRESSIONS[model.compiled.compression](counterparts.transport)
         comm, optimizer = model.comm, model.optimizer
         self._sums = memory.gradients[comm.local_rank]
-        self._peers = [one for rank, one in enumerate(memory.gradients) if rank != comm.local_rank]
+        by_rank = {rank: one for rank, one in enumerate(memory.gradients) if rank != comm.local_rank}
+        self._by_rank, self._peers = by_rank, list(by_rank.values())
+        self._products = NodeProducts(model)
+        self._lack_room = 0.0  # ranks that have more rows than there is room for
         slots = {name: memory.shared[name] for name in optimizer.state()}
         self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums, slots)
         self._scratch = np.empty(optimizer.chunk_size, self._sums.dtype)
@@ -105,15 +114,18 @@ class OnNode(Update):
     def unsettle(self) -> None:
         self._is_settled = False
 
+    def release(self) -> None:
+        self._products.release()
+
     def reduce(self) -> None:
         optimizer = self._model.optimizer
         if optimizer.takes_whole_parameters != self._in_wholes:  # a callback has set a clip
             self._divide()
         self._is_reduced = not (optimizer.is_one_pass and self._counterparts.alone)
-        self._is_reduced |= self._model.compiled.on_nan != "ignore"
+        self._is_reduced |= self._products.are_used or self._model.compiled.on_nan != "ignore"
         if self._is_reduced:
             for place in self._places:
-                add_up(self._sums, self._peers, place)
+                self._products.add_up(self._sums, self._by_rank, place)
         if not self._counterparts.alone:
             # Nothing that could fail may lie directly before a reduction.
             self._model.comm.reach("the sums of each machine")
@@ -148,4 +160,9 @@ class OnNode(Update):
             ),
         )
         # The update is whole: a Ctrl-C can wait for the next step.
-        agree(self._model.comm, "the update of the weights", 0.0, may_interrupt=False)
+        lacking = float(self._products.lack_room)
+        self._lack_room = agree(self._model.comm, "the update of the weights", lacking, may_interrupt=False)
+
+    def make_room(self) -> None:
+        if self._lack_room:
+            self._products.make_room()

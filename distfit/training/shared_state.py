@@ -106,6 +106,7 @@ class SharedState:
             model.update, self._placed = update, model.compiled
         elif not model.update.is_current():
             # Two models train its layers, or have its optimizer: each rank has copies of its own from here on.
+            model.update.release()
             model.update = Everywhere(model)
 
     def broadcast(self, comm: Communicator) -> None:

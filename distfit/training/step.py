@@ -222,6 +222,7 @@ def apply_gradients(model: Model) -> None:
     progress.torn = True
     model.update.apply(weight)
     progress.torn = False
+    model.update.make_room()
 
 
 def measured(model: Model, scores: Scores, batch: Batch, evaluated: Evaluated) -> np.ndarray:

@@ -66,6 +66,12 @@ class Update(ABC):
         Ranks: local.
         """
 
+    def release(self) -> None:  # noqa: B027 - most updates take nothing
+        """Let the model compute gradients as another update needs them.
+
+        Ranks: local.
+        """
+
     overlaps: ClassVar[bool] = False
     """Whether the methods from `begin_sums` to `finish` do anything: sums that begin while backward still runs."""
 
@@ -107,6 +113,12 @@ class Update(ABC):
     @abstractmethod
     def apply(self, weight: float) -> None:
         """Change the weights by the sums, divided by `weight`, the number of values of the loss."""
+
+    def make_room(self) -> None:  # noqa: B027 - most updates have all that they need from the start
+        """Have memory for what turned out to be needed, before the next step.
+
+        Ranks: every rank, behind an update, which is whole.
+        """
 
 
 class Everywhere(Update):

@@ -1,0 +1,47 @@
+"""Weights whose gradients are products of rows, which the ranks of a machine may compute together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distfit.engines.graph import Graph
+from distfit.layers import Parameter
+
+_SMALLEST = 16_384  # elements: of smaller ones the calls cost more than the memory that they move
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A weight, ``(inputs, units)``, of a layer that is called once.
+
+    Attributes:
+        start: its first element in the buffer.
+        parameter: the weight.
+    """
+
+    start: int
+    parameter: Parameter
+
+    def is_worth_it(self, rows: int) -> bool:
+        """Say whether rows of that number are fewer numbers than the gradient, which ranks would read otherwise."""
+        inputs, units = self.parameter.shape
+        return inputs * units >= _SMALLEST and 0 < rows * (inputs + units) <= inputs * units
+
+
+def kernels_of(graph: Graph, parameters: Sequence[Parameter], starts: Sequence[int]) -> list[Kernel]:
+    """Return those of a graph, in the buffer's order.
+
+    Args:
+        graph: of layers.
+        parameters: all of them.
+        starts: where in the buffer each begins.
+    """
+    calls = Counter(call.layer for call in graph.calls)
+    owners = {id(parameter): layer for layer in graph.layers for parameter in layer.parameters}
+    return [
+        Kernel(start, parameter)
+        for parameter, start in zip(parameters, starts, strict=True)
+        if parameter.is_product and owners[id(parameter)].trainable and calls[owners[id(parameter)]] == 1
+    ]

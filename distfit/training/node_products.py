@@ -1,0 +1,155 @@
+"""Gradients of kernels that the ranks of a machine compute together, each a part of them over the rows of all.
+
+A kernel's gradient is the product of the layer's inputs and of the gradient by its outputs, summed over rows. Where
+each rank multiplies its own rows, it writes a product as large as the kernel, and reads its part of those of the
+others. Here the rows themselves lie in the machine's memory, which are fewer numbers, and each rank multiplies all of
+them, for its part of the kernel alone. That moves less memory, and longer products come closer to what a core can do:
+the more ranks a machine has, and the fewer rows each of them, the more it matters.
+
+Why no rank reads what another still writes: as with gradients (see `node_update`), the step's agreement lies between
+the rows and their products, and that of the update between the products and the next rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distfit.comm.node_memory import Field
+from distfit.comm.nodes import share
+from distfit.engines import Kernel
+from distfit.layers import JointProduct
+from distfit.training.update import add_up
+
+if TYPE_CHECKING:
+    from distfit.training.model import Model
+
+
+class NodeProducts:
+    """Makes room for the rows of a machine's ranks, and sums gradients over them.
+
+    Room is made when it turns out how many rows a rank has; until then, and for rows that do not fit, gradients lie in
+    the ranks' buffers as otherwise.
+
+    Args:
+        model: whose gradients they are.
+
+    Ranks: each of a machine does the same.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        compiled = model.compiled
+        # Where somebody looks at gradients before they are summed, or adds to them, they have to be there.
+        is_allowed = (
+            not model.has_own_compute_gradients
+            and compiled.on_nan == "ignore"
+            and compiled.gradient_accumulation_steps == 1
+        )
+        self._kernels: list[Kernel] = model.engine.kernels if is_allowed else []
+        self._most_rows = [0] * len(self._kernels)  # of any rank, when room was made
+        self._joined: list[tuple[Kernel, JointProduct]] = []
+
+    @property
+    def are_used(self) -> bool:
+        """Whether there is room for rows of any kernel."""
+        return bool(self._joined)
+
+    @property
+    def lack_room(self) -> bool:
+        """Whether this rank had more rows for a kernel than any rank so far, and it would be worth to have room."""
+        return any(
+            kernel.parameter.most_rows > most and kernel.is_worth_it(kernel.parameter.most_rows)
+            for kernel, most in zip(self._kernels, self._most_rows, strict=True)
+        )
+
+    def make_room(self) -> None:
+        """Have memory for as many rows of each kernel as any rank has had.
+
+        Ranks: every rank, between an update and the next step; the messages of `share`.
+        """
+        model, comm = self._model, self._model.comm
+        of_ranks = comm.all_gather_object([kernel.parameter.most_rows for kernel in self._kernels])
+        self._most_rows = np.max(of_ranks, axis=0).tolist()
+        wanted = [
+            (kernel, rows)
+            for kernel, rows in zip(self._kernels, self._most_rows, strict=True)
+            if kernel.is_worth_it(rows)
+        ]
+        shapes = {
+            (number, name): (comm.local_size, rows, size)
+            for number, (kernel, rows) in enumerate(wanted)
+            for name, size in zip(("inputs", "deltas"), kernel.parameter.shape, strict=True)
+        }
+        dtype = model.engine.gradients.dtype
+        fields = {str(key): Field(size := int(np.prod(shape)), dtype, size) for key, shape in shapes.items()}
+        memory = share(
+            comm,
+            fields,
+            Field(max(len(wanted), 1), dtype, 0),
+            otherwise="each rank computes gradients of its own rows alone",
+        )
+        self._release()
+        if memory is None:
+            self._kernels, self._most_rows = [], []
+            return
+        arrays = {key: memory.shared[str(key)].reshape(shape) for key, shape in shapes.items()}
+        for number, (kernel, _) in enumerate(wanted):
+            elsewhere = [flags[number : number + 1] for flags in memory.gradients]
+            product = JointProduct(
+                arrays[number, "inputs"], arrays[number, "deltas"], elsewhere, comm.local_rank
+            )
+            kernel.parameter.joint = product
+            self._joined.append((kernel, product))
+
+    def release(self) -> None:
+        """Let each rank compute the gradients of its own rows."""
+        self._release()
+        self._kernels, self._most_rows = [], []
+
+    def _release(self) -> None:
+        for kernel, _ in self._joined:
+            kernel.parameter.joint = None
+        self._joined = []
+
+    def add_up(self, own: np.ndarray, peers: dict[int, np.ndarray], place: slice) -> None:
+        """Write the sums of all ranks' gradients at a place to this rank's buffer.
+
+        Args:
+            own: this rank's buffer.
+            peers: those of the others of its machine, by their numbers there.
+            place: of which no other rank writes the sums.
+
+        Ranks: local, behind an agreement.
+        """
+        done = place.start
+        for kernel, product in self._joined:
+            size = kernel.parameter.value.size
+            first, last = max(kernel.start, place.start), min(kernel.start + size, place.stop)
+            if first < last:
+                add_up(own, list(peers.values()), slice(done, first))
+                _multiply(kernel, product, own, peers, slice(first, last))
+                done = last
+        add_up(own, list(peers.values()), slice(done, place.stop))
+
+
+def _multiply(
+    kernel: Kernel, product: JointProduct, own: np.ndarray, peers: dict[int, np.ndarray], place: slice
+) -> None:
+    """Write the sums of a kernel's gradients, some of which may lie in buffers nevertheless."""
+    units = kernel.parameter.shape[1]
+    first, last = (place.start - kernel.start) // units, -(-(place.stop - kernel.start) // units)
+    start = kernel.start + first * units
+    elsewhere = product.are_elsewhere()
+    if (
+        not elsewhere
+    ):  # so nobody reads this one's buffer, and rows that are in this part by half may be written whole
+        whole = own[start : kernel.start + last * units].reshape(last - first, units)
+        product.multiply(slice(first, last), out=whole)
+        return
+    rows = product.multiply(slice(first, last)).reshape(-1)
+    sums = rows[place.start - start : place.stop - start]
+    for rank in elsewhere:
+        sums += peers.get(rank, own)[place]
+    own[place] = sums
