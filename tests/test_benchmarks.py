@@ -87,6 +87,16 @@ def test_the_table_says_which_targets_were_missed():
     assert missed.split()[-1] == "MISSED"
 
 
+def test_a_prediction_may_miss_its_target_at_both_ends():
+    figures = [
+        Figure("predicted / measured", 2, value, "x", 5, at_most=1.25, at_least=0.75)
+        for value in (0.7, 1.2, 1.3)
+    ]
+    *_, low, near, high = table(figures).splitlines()
+    assert [line.split()[-1] for line in (low, near, high)] == ["MISSED", "met", "MISSED"]
+    assert "0.75 - 1.25" in near
+
+
 def test_every_benchmark_runs(tmp_path):
     out = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(out)]

@@ -55,6 +55,7 @@ class Communicator:
         self.host = transport.host
         self._solo: list[str] = []
         self._announced: set[str] = set()
+        self.parts: list[Transport] = []  # further groups of these ranks, which end with this one
         if self.size > 1:
             leaving.register(self)
 
@@ -371,7 +372,8 @@ class Communicator:
         """
         self._agree_on("close")
         leaving.unregister(self)
-        self.transport.free()
+        for transport in (*self.parts, self.transport):
+            transport.free()
 
 
 def _described(buffer: np.ndarray) -> str:

@@ -60,12 +60,17 @@ def _collective(method: Method) -> Method:
 class MpiTransport(Transport):
     """A group of MPI ranks.
 
+    Args:
+        comm: of these ranks.
+        owns_it: whether it was made for this group, and is freed with it.
+
     The group's messages never mix with those of the user or of another library: they travel on duplicates of the
     communicator, one for agreements and one for everything else, which are made at the first collective call. So the
     constructor is not collective.
     """
 
-    def __init__(self, comm: MPI.Comm) -> None:
+    def __init__(self, comm: MPI.Comm, *, owns_it: bool = False) -> None:
+        self._owns_it = owns_it
         self.rank = comm.Get_rank()
         self.size = comm.Get_size()
         self.host = MPI.Get_processor_name()
@@ -175,7 +180,7 @@ class MpiTransport(Transport):
     @_collective
     def split(self, color: int | None, key: int) -> Transport | None:
         part = self._bulk.Split(MPI.UNDEFINED if color is None else color, key)
-        return None if part == MPI.COMM_NULL else MpiTransport(part)
+        return None if part == MPI.COMM_NULL else MpiTransport(part, owns_it=True)
 
     @_collective
     def node_ranks(self) -> Sequence[int]:
@@ -192,6 +197,8 @@ class MpiTransport(Transport):
             duplicate = vars(self).pop(name, None)
             if duplicate is not None:
                 duplicate.Free()
+        if self._owns_it:
+            self._given.Free()
 
     def abort(self, status: int) -> None:
         MPI.COMM_WORLD.Abort(status)

@@ -46,6 +46,7 @@ def counterparts(comm: Communicator) -> Counterparts:
             comm.reach("the groups between machines")
             transport = comm.transport.split(comm.local_rank if comm.local_rank < parts else None, comm.rank)
             if transport is not None:
+                comm.parts.append(transport)
                 transport.prepare_to_begin()
         _known[comm] = Counterparts(parts, transport or LoneTransport(), alone)
     return _known[comm]

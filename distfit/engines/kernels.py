@@ -24,10 +24,21 @@ class Kernel:
     start: int
     parameter: Parameter
 
-    def is_worth_it(self, rows: int) -> bool:
-        """Say whether rows of that number are fewer numbers than the gradient, which ranks would read otherwise."""
+    @property
+    def most_rows(self) -> int:
+        """Up to how many rows of a rank are fewer numbers than the gradient, which ranks would read otherwise."""
         inputs, units = self.parameter.shape
-        return inputs * units >= _SMALLEST and 0 < rows * (inputs + units) <= inputs * units
+        return inputs * units // (inputs + units) if inputs * units >= _SMALLEST else 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows this rank had last; 0 where they are too many to be worth it."""
+        return self.parameter.rows if self.parameter.rows <= self.most_rows else 0
+
+    @property
+    def room(self) -> int:
+        """For how many rows of each rank there is room."""
+        return 0 if self.parameter.joint is None else self.parameter.joint.most_rows
 
 
 def kernels_of(graph: Graph, parameters: Sequence[Parameter], starts: Sequence[int]) -> list[Kernel]:

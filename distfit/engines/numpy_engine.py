@@ -14,9 +14,10 @@ from distfit.engines.engine import ComputeLoss, Engine
 from distfit.engines.final_gradients import FinalGradients
 from distfit.engines.graph import Graph
 from distfit.engines.kernels import Kernel, kernels_of
+from distfit.engines.layer_names import unique_names
 from distfit.engines.updater import Updater
 from distfit.engines.values import Evaluated, Step, Variable
-from distfit.layers import Context, Layer, Tensor
+from distfit.layers import Context, Tensor
 from distfit.optimizers import Segment
 from distfit.random import RowGenerator
 from distfit.utils.nested import leaves
@@ -44,7 +45,7 @@ class NumpyEngine(Engine):
         self._optimizer: Updater | None = None
         self._arena: Arena | None = None
         self._backward = False
-        self.names = _unique_names(self.graph.layers)
+        self.names = unique_names(self.graph.layers)
         self._parameters = [p for layer in self.graph.layers for p in layer.parameters]
         for number, parameter in enumerate(self._parameters):
             if not parameter.initialized:
@@ -105,6 +106,13 @@ class NumpyEngine(Engine):
         if self._arena is None:
             self._allocate()
         return self._gradient_arena.buffer
+
+    @property
+    def replicated(self) -> dict[str, np.ndarray]:
+        # To be looked at and sent, weights may lie wherever the model has them that trains these layers.
+        if self._arena is None:
+            return {f"{self.names[o]}/{p.name}": p.flat() for o in self.graph.layers for p in o.parameters}
+        return {"": self.parameters}
 
     @property
     def variables(self) -> list[Variable]:
@@ -214,7 +222,8 @@ class NumpyEngine(Engine):
         contexts = self.graph.contexts()
         for number, context in enumerate(contexts):
             context.sum_over_batch = partial(self._sum, number)
-            context.gradients_are_written = partial(self._final.written, number)
+            if vars(type(self.graph.calls[number].layer)).get("tells_of_gradients"):
+                context.gradients_are_written = partial(self._final.written, number)
         return contexts
 
     def _sum(self, number: int, array: np.ndarray) -> np.ndarray:
@@ -282,21 +291,3 @@ class NumpyEngine(Engine):
                 )
             )
         return rows
-
-
-def _unique_names(layers: list[Layer]) -> dict[Layer, str]:
-    """Name layers within the model; those without a name of the user's are numbered: dense, dense_1, dense_2.
-
-    Raises:
-        ValueError: if the user gave two of them one name.
-    """
-    names: dict[Layer, str] = {}
-    for layer in sorted(layers, key=lambda layer: not layer.named_by_user):
-        name, number = layer.name, 0
-        if layer.named_by_user and name in names.values():
-            raise ValueError(f"two layers of the model have the name {name!r}: names have to differ")
-        while name in names.values():
-            number += 1
-            name = f"{layer.name}_{number}"
-        names[layer] = name
-    return names

@@ -176,7 +176,10 @@ class TorchEngine(Engine):
             if step.begin_backward is not None:
                 step.begin_backward()
             self._weights.final.begin(step.gradients_are_final)
-            self._backward(y_pred, gradient)
+            try:
+                self._backward(y_pred, gradient)
+            finally:
+                self._weights.final.begin(None)  # other backward passes are the user's business
             self._share_state(
                 step
             )  # not before backward, which may need what the forward pass has left there

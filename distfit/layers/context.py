@@ -27,8 +27,9 @@ class Context:
             returns the sum over the rows of the global batch. An agreement: every rank that holds rows calls it, in
             the same order. Usable in `forward` and in the backward function.
         needs_input_gradient: False where nothing before the layer is trained: its backward may then return None.
-        gradients_are_written: may be called in the backward function when the gradients of the layer's weights are all
-            there, and its input's is not: they are sent while that is computed.
+        gradients_are_written: called in the backward function when the gradients of the layer's weights are all there,
+            for good, and its input's is not: they are sent while that is computed. It does nothing for a class that
+            has not set `Layer.tells_of_gradients` itself.
     """
 
     training: bool

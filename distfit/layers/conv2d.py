@@ -44,6 +44,8 @@ class Conv2D(Layer):
         (28, 28, 8)
     """
 
+    tells_of_gradients = True
+
     def __init__(
         self,
         filters: int,

@@ -33,6 +33,8 @@ class Dense(Layer):
         (5, 3)
     """
 
+    tells_of_gradients = True
+
     def __init__(
         self,
         units: int,

@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,7 +47,12 @@ class Layer(Configured, ABC):
         'scale'
 
     Ranks: a layer knows of no other rank, except through `Context.sum_over_batch`.
+
+    Attributes:
+        tells_of_gradients: whether a class, it alone and none derived from it, calls `Context.gradients_are_written`.
     """
+
+    tells_of_gradients: ClassVar[bool] = False
 
     def __init__(
         self, *, name: str | None = None, trainable: bool = True, input_shape: Shape | None = None

@@ -22,7 +22,7 @@ class Parameter:
         regularizer: adds a penalty on the weight to the loss, or None.
         value: the weight, as a read-only view. Write with `assign`.
         is_product: whether the gradient is written by `add_product`.
-        most_rows: of which `add_product` was given the product so far.
+        rows: of which `add_product` was given the product last.
         joint: computes the gradient together with other ranks; None where each computes that of its own rows.
     """
 
@@ -42,9 +42,10 @@ class Parameter:
         self.regularizer = regularizer
         self.version = 0
         self.is_product = False
-        self.most_rows = 0
+        self.rows = 0
         self.joint: JointProduct | None = None
         self._fresh = True
+        self._is_finished = False
         self._is_joint = False  # whether `joint` has what was written
         self._weight: np.ndarray | None = None
         self._gradient: np.ndarray | None = None
@@ -91,6 +92,12 @@ class Parameter:
         self._weight[...] = array
         self.version += 1
 
+    def flat(self) -> np.ndarray:
+        """Return the weight as one row that may be written, for what all ranks are to hold alike."""
+        if self._weight is None:
+            raise TypeError(f"{self.name} has no value yet: its layer belongs to no model")
+        return self._weight.reshape(-1)
+
     def store(self, value: np.ndarray) -> None:
         """Write state that the layer keeps itself, in place: no change by the user, which would have to be shared.
 
@@ -112,6 +119,7 @@ class Parameter:
         """
         if self._gradient is None:
             raise TypeError(f"{self.name} is a layer's state and has no gradient")
+        self._check_open()
         first, self._fresh = self._fresh, False
         if self.joint is not None:
             if first:
@@ -128,19 +136,28 @@ class Parameter:
             x: ``(rows, inputs)``.
             dy: ``(rows, units)``.
         """
-        self.most_rows = max(self.most_rows, len(x))
+        self._check_open()
+        self.rows = len(x)
         if self._fresh and self.joint is not None and self.joint.take(x, dy):
             self._fresh, self._is_joint = False, True
             return
         with self.gradient() as out:
             np.matmul(x.T, dy, out=out)
 
+    def _check_open(self) -> None:
+        if self._is_finished:
+            raise RuntimeError(
+                f"a gradient of the weight {self.name!r} is written when it was finished already, and may be under way"
+                " to other ranks. Where a layer uses weights of another one, call compile(overlap=False)"
+            )
+
     def begin_gradient(self) -> None:
         """Forget the gradient: the next write replaces it."""
-        self._fresh, self._is_joint = True, False
+        self._fresh, self._is_joint, self._is_finished = True, False, False
 
     def finish_gradient(self) -> None:
-        """Zero the gradient if no backward wrote to it, as on a rank without rows."""
+        """Zero the gradient if no backward wrote to it, as on a rank without rows. It is not written any more."""
+        self._is_finished = True
         if self._fresh and self._gradient is not None:
             if self.joint is None:
                 self._gradient[...] = 0
@@ -155,9 +172,15 @@ class Parameter:
             factor: any number.
             place: the elements to which it is added, of the weight as one row.
         """
-        if self.regularizer is not None and self._gradient is not None:
-            penalty = factor * self.regularizer.gradient(self.value)
-            self._gradient.reshape(-1)[place] += penalty.reshape(-1)[place]
+        if self.regularizer is None or self._gradient is None:
+            return
+        gradient, value = self._gradient.reshape(-1)[place], self.value.reshape(-1)
+        if not gradient.size:
+            return
+        if self.regularizer.is_elementwise:
+            gradient += factor * self.regularizer.gradient(value[place])
+        else:
+            gradient += (factor * self.regularizer.gradient(self.value)).reshape(-1)[place]
 
 
 class GradientWrite:

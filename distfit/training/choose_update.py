@@ -8,11 +8,10 @@ import numpy as np
 
 from distfit.comm.compression import COMPRESSIONS
 from distfit.comm.nodes import counterparts
-from distfit.optimizers import Optimizer
 from distfit.training.node_sums import share_gradients
 from distfit.training.node_update import share_weights
 from distfit.training.overlapped import Overlapped
-from distfit.training.update import Alone, Everywhere, Update
+from distfit.training.update import Alone, Everywhere, Update, is_plain
 from distfit.utils.heap import give_back_freed_memory
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def choose_update(model: Model) -> Update:
         return Alone(model)
     update: Update | None = None
     if model.engine.common and model.compiled.share_memory:
-        share = share_weights if isinstance(model.optimizer, Optimizer) else share_gradients
+        share = share_weights if is_plain(model.optimizer) else share_gradients
         update = share(model)
         give_back_freed_memory()  # the arrays from which they were moved
     return update or _everywhere(model)

@@ -12,7 +12,7 @@ from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.comm import Communicator
 from distfit.data import Batch
 from distfit.engines import Engine, Evaluated, LossValue, NumpyEngine, Step
-from distfit.errors import NotCompiled
+from distfit.errors import ModelTorn, NotCompiled
 from distfit.layers import Layer
 from distfit.layers.graph import tensors_of
 from distfit.random import draw_seed
@@ -24,6 +24,7 @@ from distfit.training.numerics import Numerics
 from distfit.training.progress import Progress
 from distfit.training.scores import Scores
 from distfit.training.shared_state import SharedState
+from distfit.training.start import TORN
 from distfit.training.summary import summary
 from distfit.training.update import Everywhere, Update
 from distfit.utils.nested import leaves
@@ -320,6 +321,8 @@ class Model:
         if self.progress.fetched is None:  # a loop of the user's, of which nothing is known
             self.progress.hooks_came_before = self.progress.logs_are_read = True
         with self.comm.guard():
+            if self.progress.torn:
+                raise ModelTorn(TORN)
             batch = Batch.of(data, self.comm.rank, self.progress.fetched)
             if len(batch):
                 self.prepare([np.shape(leaf)[1:] for _, leaf in leaves(batch[0])])
@@ -333,8 +336,10 @@ class Model:
 
     @property
     def has_own_compute_gradients(self) -> bool:
-        """Whether the user overrides `compute_gradients`."""
-        return type(self).compute_gradients is not Model.compute_gradients
+        """Whether the user overrides `compute_gradients`, in a class or for this model."""
+        return (
+            "compute_gradients" in vars(self) or type(self).compute_gradients is not Model.compute_gradients
+        )
 
     def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Step) -> Evaluated:
         """Add the gradients of this rank's rows, summed, to the engine's gradient arena.

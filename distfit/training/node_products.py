@@ -48,7 +48,6 @@ class NodeProducts:
             and compiled.gradient_accumulation_steps == 1
         )
         self._kernels: list[Kernel] = model.engine.kernels if is_allowed else []
-        self._most_rows = [0] * len(self._kernels)  # of any rank, when room was made
         self._joined: list[tuple[Kernel, JointProduct]] = []
 
     @property
@@ -58,55 +57,48 @@ class NodeProducts:
 
     @property
     def lack_room(self) -> bool:
-        """Whether this rank had more rows for a kernel than any rank so far, and it would be worth to have room."""
-        return any(
-            kernel.parameter.most_rows > most and kernel.is_worth_it(kernel.parameter.most_rows)
-            for kernel, most in zip(self._kernels, self._most_rows, strict=True)
-        )
+        """Whether this rank had more rows for a kernel than there is room for, which would be worth having."""
+        return any(kernel.rows > kernel.room for kernel in self._kernels)
 
     def make_room(self) -> None:
-        """Have memory for as many rows of each kernel as any rank has had.
+        """Have memory for as many rows of each kernel as any rank has had, and for some more where it grows.
 
         Ranks: every rank, between an update and the next step; the messages of `share`.
         """
         model, comm = self._model, self._model.comm
-        of_ranks = comm.all_gather_object([kernel.parameter.most_rows for kernel in self._kernels])
-        self._most_rows = np.max(of_ranks, axis=0).tolist()
+        most = np.max(comm.all_gather_object([kernel.rows for kernel in self._kernels]), axis=0).tolist()
         wanted = [
-            (kernel, rows)
-            for kernel, rows in zip(self._kernels, self._most_rows, strict=True)
-            if kernel.is_worth_it(rows)
+            (kernel, max(rows, min(kernel.room * 3 // 2, kernel.most_rows)))
+            for kernel, rows in zip(self._kernels, most, strict=True)
+            if max(rows, kernel.room)
         ]
-        shapes = {
-            (number, name): (comm.local_size, rows, size)
-            for number, (kernel, rows) in enumerate(wanted)
-            for name, size in zip(("inputs", "deltas"), kernel.parameter.shape, strict=True)
-        }
         dtype = model.engine.gradients.dtype
-        fields = {str(key): Field(size := int(np.prod(shape)), dtype, size) for key, shape in shapes.items()}
+        shapes = [(rows, comm.local_size, size) for kernel, rows in wanted for size in kernel.parameter.shape]
+        fields = {
+            str(number): Field(size := int(np.prod(shape)), dtype, size)
+            for number, shape in enumerate(shapes)
+        }
         memory = share(
             comm,
             fields,
-            Field(max(len(wanted), 1), dtype, 0),
+            Field(len(wanted), dtype, 0),
             otherwise="each rank computes gradients of its own rows alone",
         )
         self._release()
         if memory is None:
-            self._kernels, self._most_rows = [], []
+            self._kernels = []
             return
-        arrays = {key: memory.shared[str(key)].reshape(shape) for key, shape in shapes.items()}
+        rows_of_all = [memory.shared[str(number)].reshape(shape) for number, shape in enumerate(shapes)]
         for number, (kernel, _) in enumerate(wanted):
-            elsewhere = [flags[number : number + 1] for flags in memory.gradients]
-            product = JointProduct(
-                arrays[number, "inputs"], arrays[number, "deltas"], elsewhere, comm.local_rank
-            )
-            kernel.parameter.joint = product
-            self._joined.append((kernel, product))
+            counts = [one[number : number + 1] for one in memory.gradients]
+            inputs, deltas = rows_of_all[2 * number : 2 * number + 2]
+            kernel.parameter.joint = JointProduct(inputs, deltas, counts, comm.local_rank)
+            self._joined.append((kernel, kernel.parameter.joint))
 
     def release(self) -> None:
         """Let each rank compute the gradients of its own rows."""
         self._release()
-        self._kernels, self._most_rows = [], []
+        self._kernels = []
 
     def _release(self) -> None:
         for kernel, _ in self._joined:

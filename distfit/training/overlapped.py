@@ -19,15 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distfit.comm.exchange import Exchange
-from distfit.optimizers import Optimizer
-from distfit.training.update import Everywhere
+from distfit.training.update import Everywhere, is_plain
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
 
-_PIECE = (
-    262_144  # elements: two chunks of an update, and long enough for what MPI does for each sum not to count
-)
+_PIECE = 262_144  # elements: long enough for what MPI does for each sum not to count
 
 
 class Overlapped(Everywhere):
@@ -59,8 +56,8 @@ class Overlapped(Everywhere):
 
     def begin_sum_from(self, start: int) -> None:
         while self._first > 0 and self._pieces[self._first - 1].start >= start:
+            self._sums.begin(self._first - 1, self._gradients[self._pieces[self._first - 1]])
             self._first -= 1
-            self._sums.begin(self._first, self._gradients[self._pieces[self._first]])
         self._sums.advance()
 
     def abandon(self, error: BaseException) -> None:
@@ -71,11 +68,14 @@ class Overlapped(Everywhere):
         self._model.comm.agreement.tell(error)
         self.finish()
 
-    def finish(self) -> None:
+    def complete(self) -> None:
         if self._is_open:
             self.begin_sum_from(0)
             self._sums.wait(0)  # which began last
-            self._is_open = False
+
+    def finish(self) -> None:
+        self.complete()
+        self._is_open = False
 
     def reduce(self) -> None:
         engine, optimizer = self._model.engine, self._model.optimizer
@@ -83,11 +83,9 @@ class Overlapped(Everywhere):
             self._sums.all_reduce([engine.gradients[piece] for piece in self._pieces])
             self._first = 0
         self.begin_sum_from(0)
-        self._is_one_pass = (
-            isinstance(optimizer, Optimizer) and optimizer.is_one_pass and not engine.reads_whole_weights
-        )
+        self._is_one_pass = is_plain(optimizer) and optimizer.is_one_pass and not engine.reads_whole_weights
         if not self._is_one_pass:
-            self.finish()
+            self.complete()
 
     def apply(self, weight: float) -> None:
         engine, optimizer = self._model.engine, self._model.optimizer
@@ -98,6 +96,7 @@ class Overlapped(Everywhere):
 
         def gather(place: slice) -> np.ndarray:
             self._sums.advance()
+            # A place may reach into further pieces, but those lie behind, and began before: they have arrived, too.
             self._sums.wait(place.start // _PIECE)
             engine.finish_sum(weight, [place])
             return engine.gradients[place]

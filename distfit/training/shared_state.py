@@ -101,11 +101,14 @@ class SharedState:
         model = self._model
         if self._placed is not model.compiled:
             keep_freed_memory()
+            model.update.release()
             update = choose_update(model)
             model.comm.reach("the placing of the weights")  # or some would go on without one that failed
             model.update, self._placed = update, model.compiled
         elif not model.update.is_current():
-            # Two models train its layers, or have its optimizer: each rank has copies of its own from here on.
+            # Two models train its layers, or have its optimizer: each rank has copies of its own from here on. Where
+            # that is so on some ranks only, the others are elsewhere, and all raise.
+            model.comm.reach("weights that another model has taken")
             model.update.release()
             model.update = Everywhere(model)
 

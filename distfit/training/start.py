@@ -69,6 +69,12 @@ class Description:
         return {**self.same, **arrays}
 
 
+TORN = (
+    "an update of the weights failed half-way, so that they are neither old nor new: restore them with load_weights or"
+    " set_weights"
+)
+
+
 def begin(
     model: Model,
     data: dict[str, tuple[Inputs | None, Batching]],
@@ -173,10 +179,7 @@ def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[
         _compare(described[0], other, rank)
     # Weights that a user wrote on root are whole, and replace what is torn elsewhere.
     if described[0].torn or (any(one.torn for one in described) and not described[0].stale):
-        raise ModelTorn(
-            "an update of the weights failed half-way, so that they are neither old nor new: restore them with"
-            " load_weights or set_weights"
-        )
+        raise ModelTorn(TORN)
     if any(one.stale for one in described):
         model.shared_state.broadcast(comm)
     return described

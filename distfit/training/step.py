@@ -197,6 +197,9 @@ def agree_on_step(
                 model.update.begin_sum_from(0)
             elif agreed.phase is not Phase.BACKWARD_SUMS:
                 break
+    if riders or agreed.stop:
+        # What follows may fail on one rank, or be a message: all ranks have begun all sums, and none may be under way.
+        model.update.complete()
     if riders:
         agreed.sums = agreed.sums.copy()  # another message may follow
         decisions.settle(comm, agreed.riders.tolist(), f"in a step of {kind.name}")
@@ -214,8 +217,11 @@ def apply_gradients(model: Model) -> None:
     Ranks: every rank, directly after an agreement; what the model's `Update` sends.
     """
     progress = model.progress
-    model.update.reduce()
     weight, progress.weight, progress.accumulated = progress.weight, 0.0, 0
+    # Where this rank fails, others may have begun to change the weights, of which each has a part.
+    progress.torn = True
+    model.update.reduce()
+    progress.torn = False
     if not model.numerics.allows_update() or weight == 0:
         return
     # From here on the weights change. An error half-way leaves them neither old nor new.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 import numpy as np
 
 from distfit.comm import Communicator, Phase, key_of
 from distfit.comm.exchange import Exact, Exchange
 from distfit.engines import all_finite
+from distfit.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -26,6 +27,11 @@ def agree(comm: Communicator, what: str, number: float, *, may_interrupt: bool =
         Phase.POINT, np.array([number]), key=key_of(what), name=what, may_interrupt=may_interrupt
     )
     return float(agreed.sums[0])
+
+
+def is_plain(optimizer: object) -> TypeGuard[Optimizer]:
+    """Say whether this is one of distfit's whose `apply` is its own, so that an update may be made in parts."""
+    return isinstance(optimizer, Optimizer) and type(optimizer).apply is Optimizer.apply
 
 
 def add_up(own: np.ndarray, peers: list[np.ndarray], place: slice) -> None:
@@ -90,11 +96,18 @@ class Update(ABC):
     def abandon(self, error: BaseException) -> None:  # noqa: B027 - most updates begin no sums in between
         """Let the other ranks have what they wait for, though this rank's step has failed, or another's.
 
-        Ranks: all that have heard `begin_sums`, before an agreement on the step. None is left waiting.
+        Ranks: all that have heard `begin_sums`, before the agreement on the step, or behind `complete`. None is left
+            waiting.
+        """
+
+    def complete(self) -> None:  # noqa: B027 - most updates begin no sums in between
+        """Wait for all sums of a step that are under way, if any are, before anything else can happen.
+
+        Ranks: every rank, behind the agreement on the step.
         """
 
     def finish(self) -> None:  # noqa: B027 - most updates begin no sums in between
-        """Wait for whatever is under way.
+        """Wait for whatever is under way, and be done with the sums of a step.
 
         Ranks: every rank, behind the agreement on the step, however what follows it ends there.
         """

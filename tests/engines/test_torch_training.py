@@ -347,6 +347,26 @@ def test_a_gradient_that_comes_again_when_it_was_sent_is_an_error_with_a_remedy(
     assert np.isfinite(model(overlap=False).fit(x, x, batch_size=8, verbose=0).history["loss"]).all()
 
 
+@pytest.mark.ranks(2, 3)
+def test_backward_passes_of_the_users_own(comm: Communicator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On root between steps, through the module that is trained."""
+    machines(comm, monkeypatch, 1)
+    monkeypatch.setattr(overlapped, "_PIECE", 7)
+    module = network()
+
+    def probe(*_: Any) -> None:
+        inputs = torch.ones(1, 4, dtype=torch.float64, requires_grad=True)
+        module(inputs).sum().backward()
+        assert inputs.grad is not None
+
+    model = distfit.TorchModel(module, comm=comm)
+    model.compile("sgd", nn.CrossEntropyLoss())
+    hook = callbacks.LambdaCallback(ranks="root", on_train_batch_end=probe)
+    model.fit(X, CLASSES, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[hook])
+    expected = fitted(Communicator.alone(), network(), "sgd", nn.CrossEntropyLoss(), CLASSES)
+    assert_close(model.get_weights(), expected)
+
+
 NORMALIZED = (
     (nn.BatchNorm1d, (ROWS, 5)),
     (nn.BatchNorm1d, (ROWS, 5, 6)),

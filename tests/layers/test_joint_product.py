@@ -14,9 +14,9 @@ MOST = 5
 
 def ranks(count: int, inputs: int = 3, units: int = 2) -> list[JointProduct]:
     """Return what each of several ranks sees of one memory."""
-    x, dy = np.zeros((count, MOST, inputs)), np.zeros((count, MOST, units))
-    elsewhere = [np.zeros(1) for _ in range(count)]
-    return [JointProduct(x, dy, elsewhere, rank) for rank in range(count)]
+    x, dy = np.zeros((MOST, count, inputs)), np.zeros((MOST, count, units))
+    counts = [np.zeros(1) for _ in range(count)]
+    return [JointProduct(x, dy, counts, rank) for rank in range(count)]
 
 
 def rows(draw: np.random.Generator, count: int, inputs: int = 3, units: int = 2) -> Any:
@@ -81,7 +81,24 @@ def test_what_was_taken_may_be_withdrawn() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_infinite_sums_warn_nobody(dtype: str) -> None:
-    x, dy = np.zeros((1, 2, 2), dtype), np.zeros((1, 2, 2), dtype)
+    x, dy = np.zeros((2, 1, 2), dtype), np.zeros((2, 1, 2), dtype)
     one = JointProduct(x, dy, [np.zeros(1)], 0)
     one.take(np.full((2, 2), np.finfo(dtype).max), np.full((2, 2), np.finfo(dtype).max))
     assert np.isinf(one.multiply(slice(0, 2))).all()
+
+
+def test_an_error_half_way_leaves_no_rows_behind() -> None:
+    """The gradient overflows when it is cast, which is an error of the user's own making there."""
+    x, dy = np.zeros((4, 1, 2), np.float32), np.zeros((4, 1, 2), np.float32)
+    one = JointProduct(x, dy, [np.zeros(1)], 0)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        one.take(np.ones((4, 2)), np.full((4, 2), 1e300))
+    one.take(np.ones((1, 2)), np.ones((1, 2)))
+    assert one.multiply(slice(0, 2)).tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (3, 1)])
+def test_what_is_no_gradient_of_these_rows_is_an_error(shape: tuple[int, ...]) -> None:
+    (one,) = ranks(1)
+    with pytest.raises(ValueError, match=r"of 3 rows has shape \(3, 2\)"):
+        one.take(np.ones((3, 3)), np.ones(shape))

@@ -105,6 +105,15 @@ def test_what_is_no_number_is_forgotten_in_the_next_call(comm: Communicator) -> 
     assert np.isfinite(array).all()
 
 
+@pytest.mark.ranks(1, 2)
+def test_an_overflow_of_what_was_kept_raises_on_no_rank(comm: Communicator) -> None:
+    """Warnings are errors here, as they are in some users' programs: the other ranks would wait for this one."""
+    exchange = prepared(comm, 3)
+    for number in (0.0, 3.3953e38, 3.4027e38):
+        comm.barrier()
+        exchange.all_reduce([np.full(3, number if comm.is_root else 0, np.float32)])
+
+
 def trained(comm: Communicator, **compile_options: Any) -> Any:
     utils.set_random_seed(5)
     model = Sequential(

@@ -14,6 +14,7 @@ from distfit import Model, Sequential, config, layers, optimizers, utils
 from distfit.callbacks import LambdaCallback, SwapEMAWeights
 from distfit.comm import Communicator, memory_file
 from distfit.engines import kernels
+from distfit.errors import RanksDiverged
 from distfit.layers import regularizers
 from distfit.training.node_update import OnNode
 from distfit.training.update import Everywhere
@@ -339,3 +340,62 @@ def test_a_model_without_weights(comm: Communicator) -> None:
     x, _ = line()
     losses = model.fit(x, x, batch_size=4, epochs=2, verbose=0).history["loss"]
     assert losses[0] == pytest.approx(float(((np.tanh(x / 2) - x) ** 2).mean()), rel=1e-5)
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize("ranks", ["root", "all"])
+@pytest.mark.parametrize("per_machine", [1, 3])
+def test_a_model_of_some_of_the_layers_is_asked_in_a_callback(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, ranks: Any, per_machine: int
+) -> None:
+    """It is never trained, and takes no weights from the one that is."""
+    machines(comm, monkeypatch, per_machine)
+
+    def fitted(comm: Communicator) -> tuple[list[float], Model, list[np.ndarray]]:
+        utils.set_random_seed(5)
+        x, hidden = layers.Input((2,)), layers.Dense(50, activation="tanh")
+        features = hidden(x)
+        model = Model(x, layers.Dense(1)(features), comm=comm)
+        model.compile(optimizers.SGD(0.05), "mse")
+        extractor, seen = Model(x, features, comm=comm), []
+        rows, y = line(ROWS)
+        hook = LambdaCallback(
+            ranks=ranks, on_epoch_end=lambda *_: seen.append(extractor.predict(rows, verbose=0))
+        )
+        losses = model.fit(rows, y, batch_size=8, epochs=3, verbose=0, callbacks=[hook]).history["loss"]
+        return losses, model, seen
+
+    (expected, _, seen_alone), (found, model, seen) = fitted(Communicator.alone()), fitted(comm)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    if seen:
+        np.testing.assert_allclose(seen, seen_alone, rtol=1e-9)
+    assert isinstance(model.update, OnNode if per_machine == 3 else Everywhere)
+
+
+@pytest.mark.ranks(2, 3)
+def test_a_model_that_root_alone_compiles_of_layers_that_are_trained_is_an_error_and_no_hang(
+    comm: Communicator,
+) -> None:
+    model = model_of(comm)
+
+    def probe(*_: Any) -> None:
+        other = Sequential([model.layers[0], layers.Dense(1)], comm=comm)
+        other.compile("sgd", "mse")
+
+    with pytest.raises(RanksDiverged, match="weights that another model has taken"):
+        trained(model, callbacks=[LambdaCallback(ranks="root", on_epoch_end=probe)])
+
+
+@pytest.mark.ranks(2)
+def test_groups_that_are_closed_leave_nothing_of_mpi_behind(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MPICH has 2,048 communicators: a seventh of that many groups ended the program once."""
+    rows, y = line(4)
+    for _ in range(420):
+        part = comm.split(0)
+        assert part is not None
+        machines(part, monkeypatch, 1)
+        model = regression(part)
+        model.train_step((rows, y))
+        part.close()

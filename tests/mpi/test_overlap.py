@@ -1,6 +1,7 @@
 """Gradients are summed while others are computed, and nobody notices but by its speed."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,100 @@ def test_bfloat16_follows_float32(comm: Communicator) -> None:
     assert len(set(comm.all_gather_object(together.engine.parameters.tobytes()))) == 1
 
 
+class Decayed(layers.Dense):
+    """Adds to the kernel's gradient behind the layer's own backward."""
+
+    def forward(self, x: np.ndarray, context: layers.Context) -> Any:
+        y, inner = super().forward(x, context)
+
+        def backward(dy: np.ndarray) -> Any:
+            dx = inner(dy)
+            with self.kernel.gradient() as out:
+                np.multiply(0.1 * len(x), self.kernel.value, out=out)
+            return dx
+
+        return y, backward
+
+
+class Block(layers.Layer):
+    """Two layers in one, which get its context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = layers.Dense(20, activation="tanh"), layers.Dense(6)
+
+    def output_shape(self, input_shape: Any) -> Any:
+        return (6,)
+
+    def build(self, input_shape: Any) -> None:
+        self.first.ensure_built(input_shape)
+        self.second.ensure_built((20,))
+        self.parameters += self.first.parameters + self.second.parameters
+
+    def forward(self, x: np.ndarray, context: layers.Context) -> Any:
+        hidden, of_first = self.first.forward(x, context)
+        y, of_second = self.second.forward(hidden, replace(context, needs_input_gradient=True))
+        return y, lambda dy: of_first(of_second(dy))
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize("kind", [lambda: Decayed(6), Block])
+def test_layers_of_ones_own_that_are_made_of_those_here(comm: Communicator, kind: Any) -> None:
+    def build(comm: Communicator) -> Model:
+        return Sequential([layers.Dense(8, input_shape=(2,)), kind(), layers.Dense(1)], comm=comm)
+
+    model = assert_like_one_rank(comm, lambda comm: made(build, comm))
+    assert isinstance(model.update, Overlapped)
+
+
+class Tied(layers.Layer):
+    """Multiplies by a matrix of a later layer's."""
+
+    def __init__(self, owner: layers.Dense) -> None:
+        super().__init__()
+        self.owner = owner
+
+    def output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def forward(self, x: np.ndarray, context: layers.Context) -> Any:
+        kernel = self.owner.kernel
+
+        def backward(dy: np.ndarray) -> np.ndarray:
+            kernel.add_product(x, dy)
+            return np.asarray(dy @ kernel.value.T)
+
+        return x @ kernel.value, backward
+
+
+@pytest.mark.ranks(2, 3)
+def test_a_gradient_that_comes_when_it_was_sent_is_an_error_with_a_remedy(comm: Communicator) -> None:
+    def build(comm: Communicator) -> Model:
+        owner = layers.Dense(2, input_shape=(2,))
+        owner.ensure_built((2,))
+        return Sequential([layers.Dense(2, input_shape=(2,)), Tied(owner), owner, layers.Dense(1)], comm=comm)
+
+    with pytest.raises(RuntimeError, match=r"'kernel' is written .* finished.*compile\(overlap=False\)"):
+        trained(made(build, comm))
+    assert_like_one_rank(comm, lambda comm: made(build, comm, overlap=False))
+
+
+class Halved(optimizers.SGD):
+    """Makes a whole update its own way."""
+
+    def apply(self, parameters: np.ndarray, gradients: np.ndarray, divisor: float) -> None:  # type: ignore[override]
+        super().apply(parameters, gradients, 2 * divisor)
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize("per_machine", [1, 3])
+def test_an_optimizer_with_an_update_of_its_own(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, per_machine: int
+) -> None:
+    machines(comm, monkeypatch, per_machine)
+    assert_like_one_rank(comm, lambda comm: made(regularized, comm, Halved(0.1)))
+
+
 # -- where a rank fails --------------------------------------------------------------------------------------------
 
 
@@ -314,3 +409,28 @@ def test_a_rank_elsewhere_is_found_before_a_sum_begins(comm: Communicator) -> No
         else:
             model.evaluate(x, y, verbose=0)
     assert np.isfinite(model.fit(x, y, batch_size=8, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize("compression", [None, "bfloat16"])
+def test_a_failure_directly_behind_the_agreement_on_a_step(
+    comm: Communicator, compression: str | None
+) -> None:
+    config.set_floatx("float32")
+
+    class Refuses(Sequential):
+        @property
+        def stop_training(self) -> bool:
+            return self.__dict__.get("stop", False)
+
+        @stop_training.setter
+        def stop_training(self, value: bool) -> None:
+            if value and self.comm.rank == 1:
+                raise ArithmeticError("no stop")
+            self.__dict__["stop"] = value
+
+    model = made(lambda comm: Refuses(chain(), comm=comm), comm, compression=compression)
+    hook = LambdaCallback(on_train_batch_begin=lambda *_: vars(model).update(stop=comm.rank == 0))
+    with pytest.raises(ArithmeticError, match="no stop"):
+        trained(model, callbacks=[hook])
+    comm.barrier()
