@@ -19,6 +19,7 @@ class Figure:
         spread: the middle half of the single values, as lowest and highest, or None.
         at_most: the target, or None for a figure that is told and not judged.
         bytes: what a rank hands to MPI in one such message or step, or None.
+        at_least: the target's other end, where a figure may be too low as well.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Figure:
     spread: tuple[float, float] | None = None
     at_most: float | None = None
     bytes: int | None = None
+    at_least: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figure for JSON."""
@@ -39,7 +41,15 @@ class Figure:
         """Whether the target was met; a single turn proves nothing."""
         if self.at_most is None or self.alternations == 1:
             return ""
-        return "met" if self.value <= self.at_most else "MISSED"
+        is_enough = self.at_least is None or self.value >= self.at_least
+        return "met" if is_enough and self.value <= self.at_most else "MISSED"
+
+    @property
+    def target(self) -> str:
+        """What the figure should be."""
+        if self.at_most is None:
+            return ""
+        return f"<= {self.at_most:g}" if self.at_least is None else f"{self.at_least:g} - {self.at_most:g}"
 
 
 HEADINGS = ("figure", "ranks", "value", "middle half", "target", "", "bytes")
@@ -59,7 +69,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
         str(figure.ranks),
         f"{figure.value:.4g} {figure.unit}",
         "" if figure.spread is None else f"{figure.spread[0]:.4g} - {figure.spread[1]:.4g}",
-        "" if figure.at_most is None else f"<= {figure.at_most:g}",
+        figure.target,
         figure.verdict,
         "" if figure.bytes is None else f"{figure.bytes:,}",
     )

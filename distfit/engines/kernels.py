@@ -24,16 +24,18 @@ class Kernel:
     start: int
     parameter: Parameter
 
-    @property
-    def most_rows(self) -> int:
-        """Up to how many rows of a rank are fewer numbers than the gradient, which ranks would read otherwise."""
-        inputs, units = self.parameter.shape
-        return inputs * units // (inputs + units) if inputs * units >= _SMALLEST else 0
+    def most_rows(self, ranks: int) -> int:
+        """Return with how many rows each the ranks of a machine had better compute the gradient together.
 
-    @property
-    def rows(self) -> int:
-        """How many rows this rank had last; 0 where they are too many to be worth it."""
-        return self.parameter.rows if self.parameter.rows <= self.most_rows else 0
+        Each of them reads the gradients by the outputs of all their rows, and its part of the inputs. Alone it would
+        write a gradient, as many numbers as the weight has, and read its part of those of the others.
+        """
+        inputs, units = self.parameter.shape
+        return inputs * units // (ranks * units + inputs) if inputs * units >= _SMALLEST else 0
+
+    def rows(self, ranks: int) -> int:
+        """Return how many rows this rank had last; 0 where they are too many to be worth it."""
+        return self.parameter.rows if self.parameter.rows <= self.most_rows(ranks) else 0
 
     @property
     def room(self) -> int:

@@ -58,7 +58,7 @@ class NodeProducts:
     @property
     def lack_room(self) -> bool:
         """Whether this rank had more rows for a kernel than there is room for, which would be worth having."""
-        return any(kernel.rows > kernel.room for kernel in self._kernels)
+        return any(kernel.rows(self._model.comm.local_size) > kernel.room for kernel in self._kernels)
 
     def make_room(self) -> None:
         """Have memory for as many rows of each kernel as any rank has had, and for some more where it grows.
@@ -66,9 +66,12 @@ class NodeProducts:
         Ranks: every rank, between an update and the next step; the messages of `share`.
         """
         model, comm = self._model, self._model.comm
-        most = np.max(comm.all_gather_object([kernel.rows for kernel in self._kernels]), axis=0).tolist()
+        ranks = comm.local_size
+        most = np.max(
+            comm.all_gather_object([kernel.rows(ranks) for kernel in self._kernels]), axis=0
+        ).tolist()
         wanted = [
-            (kernel, max(rows, min(kernel.room * 3 // 2, kernel.most_rows)))
+            (kernel, max(rows, min(kernel.room * 3 // 2, kernel.most_rows(ranks))))
             for kernel, rows in zip(self._kernels, most, strict=True)
             if max(rows, kernel.room)
         ]
