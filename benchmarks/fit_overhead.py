@@ -35,7 +35,7 @@ def measure(job: Job) -> list[Figure]:
             "x",
             job.alternations,
             compared.spread,
-            at_most=1.05 if ranks.size == 1 else None,
+            at_most=1.03 if ranks.size == 1 else None,
             bytes=model.engine.gradients.nbytes,
         ),
         Figure("fit", ranks.size, len(x) / of_fit, "samples/s", job.alternations),

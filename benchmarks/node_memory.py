@@ -72,6 +72,8 @@ def wide(comm: Communicator, width: int) -> Sequential:
     model.compile("adam", "mse")
     rows = np.zeros((comm.size, width), np.float32)
     model.fit(rows, rows, batch_size=comm.size, epochs=1, verbose=0)
+    # Of other layers than dense ones, gradients lie in the ranks' buffers; of these, too, from here on.
+    model.update.release()
     return model
 
 

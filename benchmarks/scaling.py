@@ -49,6 +49,7 @@ def measure(job: Job) -> list[Figure]:
             partial(many.fit, *job.training, **training),
             partial(one.fit, *job.training, **training),
             len(job.training[0]),
+            at_most=0.6,
         ),
     ]
 

@@ -72,6 +72,8 @@ class Engine(ABC):
     ) -> Evaluated:
         """Add the gradients of this rank's rows, summed over them, to the gradient buffer.
 
+        Those of `kernels` may lie elsewhere, where the ranks of a machine compute them together.
+
         Args:
             x: inputs, NumPy arrays of `step.rows` rows, in the tuple or dict in which the user gave them.
             y: targets, the same; or None.

@@ -8,8 +8,9 @@ DistributedDataParallel does the first half of it: Li et al., 2020).
 Why this cannot deadlock, though sums begin where no agreement lies directly before them: all ranks agree that they are
 about to compute gradients. From there on each of them is bound to begin all sums, in one order, whatever happens. A
 rank without rows does so at once, with zeros. One whose backward fails begins the rest with what happens to be there,
-then tells the others, and then waits for the sums, as they all do when they hear of it. So each sum that one rank waits
-for has begun on all of them, or is about to.
+then tells the others, and then waits for the sums, as they all do when they hear of it. Behind the agreement on the
+step all wait first, and what failed is told in the message that follows. So no rank is in a message while another waits
+for a sum, or for the second transfer of one.
 """
 
 from __future__ import annotations
