@@ -61,8 +61,8 @@ def _bars(figures: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, floa
     bars: dict[tuple[str, int], dict[str, float]] = {}
     for figure in figures:
         name, _, part = figure["name"].rpartition(": ")
-        if part in PARTS or part.endswith("at least"):
-            bars.setdefault((name, figure["ranks"]), {})[part] = figure["value"]
+        bars.setdefault((name, figure["ranks"]), {})[part] = figure["value"]
+    bars = {key: parts for key, parts in bars.items() if parts.keys() >= set(PARTS)}
     return dict(sorted(bars.items(), key=lambda bar: [one[0] for one in bars].index(bar[0][0])))
 
 
