@@ -92,11 +92,13 @@ class NodeProducts:
             self._kernels = []
             return
         rows_of_all = [memory.shared[str(number)].reshape(shape) for number, shape in enumerate(shapes)]
+        flags = memory.gradients
         for number, (kernel, _) in enumerate(wanted):
-            counts = [one[number : number + 1] for one in memory.gradients]
             inputs, deltas = rows_of_all[2 * number : 2 * number + 2]
-            kernel.parameter.joint = JointProduct(inputs, deltas, counts, comm.local_rank)
-            self._joined.append((kernel, kernel.parameter.joint))
+            counts = [of_rank[number : number + 1] for of_rank in flags]
+            self._joined.append((kernel, JointProduct(inputs, deltas, counts, comm.local_rank)))
+        for kernel, product in self._joined:
+            kernel.parameter.joint = product
 
     def release(self) -> None:
         """Let each rank compute the gradients of its own rows."""

@@ -144,6 +144,23 @@ def test_ranks_on_three_hosts_find_what_one_finds(
     assert agrees(found, alone)
 
 
+def test_sums_during_backward_cross_hosts_and_a_failure_in_it_leaves_nobody_waiting(
+    cluster: Cluster, mpi: Mpi, tmp_path: Path
+) -> None:
+    """2.4 million weights in ten pieces, as float32 and as bfloat16."""
+    hosts = "node1:1,node2:1,node3:1"
+    status, output = finish(
+        start(cluster, tmp_path, mpi, "--hosts", hosts, str(HERE / "overlap.py")), LIMIT_S
+    )
+    assert status == 0, output
+    found = result(output)
+    assert found["updates"] == ["Overlapped", "Overlapped"]
+    assert found["of_all"] == [[2, found["weights"]]] * 3
+    exact, rounded = found["losses"]
+    assert exact[-1] < exact[0]
+    np.testing.assert_allclose(rounded, exact, rtol=0.05)
+
+
 def test_the_script_for_hosts_starts_them_too(
     cluster: Cluster, mpi: Mpi, alone: dict[str, Any], tmp_path: Path
 ) -> None:
