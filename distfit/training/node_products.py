@@ -67,9 +67,8 @@ class NodeProducts:
         """
         model, comm = self._model, self._model.comm
         ranks = comm.local_size
-        most = np.max(
-            comm.all_gather_object([kernel.rows(ranks) for kernel in self._kernels]), axis=0
-        ).tolist()
+        of_ranks = comm.all_gather_object([kernel.rows(ranks) for kernel in self._kernels])
+        most = np.max(of_ranks, axis=0).tolist()
         wanted = [
             (kernel, max(rows, min(kernel.room * 3 // 2, kernel.most_rows(ranks))))
             for kernel, rows in zip(self._kernels, most, strict=True)
@@ -139,9 +138,8 @@ def _multiply(
     first, last = (place.start - kernel.start) // units, -(-(place.stop - kernel.start) // units)
     start = kernel.start + first * units
     elsewhere = product.are_elsewhere()
-    if (
-        not elsewhere
-    ):  # so nobody reads this one's buffer, and rows that are in this part by half may be written whole
+    if not elsewhere:
+        # Nobody reads this rank's buffer, and a row of which another part is another rank's may be written whole.
         whole = own[start : kernel.start + last * units].reshape(last - first, units)
         product.multiply(slice(first, last), out=whole)
         return

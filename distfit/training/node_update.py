@@ -124,8 +124,12 @@ class OnNode(Update):
         self._is_reduced = not (optimizer.is_one_pass and self._counterparts.alone)
         self._is_reduced |= self._products.are_used or self._model.compiled.on_nan != "ignore"
         if self._is_reduced:
+            # Where this rank fails, the others change their parts of the weights, unless they agree on something first.
+            progress = self._model.progress
+            progress.torn = self._counterparts.alone and self._model.compiled.on_nan == "ignore"
             for place in self._places:
                 self._products.add_up(self._sums, self._by_rank, place)
+            progress.torn = False
         if not self._counterparts.alone:
             # Nothing that could fail may lie directly before a reduction.
             self._model.comm.reach("the sums of each machine")

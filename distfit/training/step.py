@@ -218,10 +218,7 @@ def apply_gradients(model: Model) -> None:
     """
     progress = model.progress
     weight, progress.weight, progress.accumulated = progress.weight, 0.0, 0
-    # Where this rank fails, others may have begun to change the weights, of which each has a part.
-    progress.torn = True
     model.update.reduce()
-    progress.torn = False
     if not model.numerics.allows_update() or weight == 0:
         return
     # From here on the weights change. An error half-way leaves them neither old nor new.

@@ -383,3 +383,28 @@ def test_small_kernels_are_not_worth_it(comm: Communicator, monkeypatch: pytest.
     model = made(comm)
     fitted(model)
     assert not joined(model)
+
+
+@pytest.mark.ranks(4)
+def test_a_failure_before_any_weight_changes_tears_nothing(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between machines the ranks agree once more, behind the sums of each and before the update."""
+    machines(comm, monkeypatch, 2)
+    model = made(comm)
+    fitted(model)
+    before = model.get_weights()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ArithmeticError("no product")
+
+    if comm.rank == 1:
+        monkeypatch.setattr(JointProduct, "multiply", fail)
+    with pytest.raises(ArithmeticError, match="no product"):
+        fitted(model)
+    monkeypatch.undo()
+    for one, other in zip(model.get_weights(), before, strict=True):
+        if one.shape != (50,):  # moving averages have moved
+            np.testing.assert_array_equal(one, other)
+    machines(comm, monkeypatch, 2)
+    assert np.isfinite(fitted(model)).all()
