@@ -1,20 +1,10 @@
-"""Two ranks on two hosts, between which a gigabit a second goes: network namespaces of this machine, made as root."""
+"""Two ranks on two hosts, between which a gigabit a second goes."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
 from benchmarks.figure import Figure
+from benchmarks.hosts import measure_on_hosts
 from benchmarks.job import Job, run
-from benchmarks.launch import ROOT
-
-sys.path.insert(0, str(ROOT / "tests"))
-
-from launch.cluster import Cluster, finish, why_not
 
 RATE = "1gbit"
 LIMIT_S = 500.0
@@ -25,26 +15,7 @@ def measure(job: Job) -> list[Figure]:
 
     Ranks: one, which starts the job.
     """
-    if problem := why_not():
-        print(f"network is left out: {problem}", file=sys.stderr)
-        return []
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "cluster").running() as cluster:
-        cluster.limit(RATE)
-        command = [sys.executable, "-m", "distfit", "run", "--hosts", "node1:1,node2:1", "--"]
-        quick = ["--quick"] if job.quick else []
-        started: subprocess.Popen[str] = cluster.on(
-            1,
-            *(*command, "-m", "benchmarks.network_job", *quick),
-            cwd=Path(folder),
-            PYTHONPATH=str(ROOT),
-            OMP_NUM_THREADS="1",
-            OPENBLAS_NUM_THREADS="1",
-        )
-        status, output = finish(started, LIMIT_S)
-    if status != 0:
-        raise RuntimeError(output)
-    printed = next(line for line in output.splitlines() if line.startswith("{"))
-    return [Figure(**figure) for figure in json.loads(printed)["figures"]]
+    return measure_on_hosts("network_job", [RATE], LIMIT_S, quick=job.quick).get(RATE, [])
 
 
 if __name__ == "__main__":

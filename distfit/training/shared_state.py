@@ -41,7 +41,7 @@ class SharedState:
         return self.version != self._agreed_version
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the flat buffers of which each rank holds an equal copy: the weights under ``""``, others by name."""
+        """Return the flat arrays of which each rank holds an equal copy, by name; all weights in one under ``""``."""
         optimizer = self._model.optimizer
         return {**self._model.engine.replicated, **({} if optimizer is None else optimizer.state())}
 

@@ -132,35 +132,34 @@ def test_ranks_with_unequal_parts_and_more_rows_than_there_was_room_for(comm: Co
     assert_same(comm, together, alone, [0.0], [0.0])
 
 
-@pytest.mark.ranks(2, 3)
-def test_room_is_made_a_few_times_and_not_in_each_step(
-    comm: Communicator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One rank has more rows than are worth it, which the others have not: its gradients lie in its buffer."""
-    calls: list[str] = []
+@pytest.fixture
+def made_memory(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the purposes for which memory is made from here on."""
+    purposes: list[str] = []
     make = memory_file.make
-    monkeypatch.setattr(memory_file, "make", lambda *args: calls.append(args[0]) or make(*args))
+    monkeypatch.setattr(memory_file, "make", lambda *args: purposes.append(args[0]) or make(*args))
+    return purposes
+
+
+@pytest.mark.ranks(2, 3)
+def test_room_is_made_a_few_times_and_not_in_each_step(comm: Communicator, made_memory: list[str]) -> None:
+    """One rank has more rows than are worth it, which the others have not: its gradients lie in its buffer."""
     x, y = rows_of_data()
     count = 60 if comm.rank == 0 else 5
     model = made(comm)
     for _ in range(6):
         model.train_on_batch(data.LocalPart(x[:count]), data.LocalPart(y[:count]))
-    assert calls.count("distfit-weights") <= 2  # the weights, and what the first step lacked
+    assert made_memory.count("distfit-weights") <= 2  # the weights, and what the first step lacked
     assert joined(model) == 2
 
 
 @pytest.mark.ranks(2)
-def test_rows_that_grow_make_room_less_and_less_often(
-    comm: Communicator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-    make = memory_file.make
-    monkeypatch.setattr(memory_file, "make", lambda *args: calls.append(args[0]) or make(*args))
+def test_rows_that_grow_make_room_less_and_less_often(comm: Communicator, made_memory: list[str]) -> None:
     x, y = rows_of_data()
     model = made(comm)
     for count in range(2, 41):
         model.train_on_batch(x[:count], y[:count])
-    assert calls.count("distfit-weights") <= 10  # of 39 steps
+    assert made_memory.count("distfit-weights") <= 10  # of 39 steps
 
 
 @pytest.mark.ranks(2, 3)
