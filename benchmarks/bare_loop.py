@@ -2,8 +2,8 @@
 
 It does the arithmetic that `fit` does, pass for pass and to the last bit, for this one network only: bytes to float32,
 rectified layers, the cross-entropy of logits, the gradients into one flat buffer, one reduction, and Adam over that
-buffer in pieces that fit the cache. It has no callbacks, checks nothing, agrees on nothing, and where a rank fails the
-others wait for ever.
+buffer in pieces that fit the cache; in one pass, where `fit` has a compiled loop for it, with the same loop. It has no
+callbacks, checks nothing, agrees on nothing, and where a rank fails the others wait for ever.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from distfit.optimizers import adam_loop
 
 AllReduce = Callable[[np.ndarray], None]
 Order = Callable[[int], np.ndarray]
@@ -65,6 +67,7 @@ class BareLoop:
             view[...] = weight
         self.updates = 0
         self._scratch = np.empty(CHUNK, np.float32)
+        adam_loop.prepare(self.parameters.dtype)
 
     def fit(self, x: np.ndarray, y: np.ndarray, batch_size: int, epochs: int, order: Order) -> Scores:
         """Train on images ``(rows, height, width)`` uint8 and classes ``(rows,)``; return the last epoch's scores.
@@ -136,18 +139,34 @@ class BareLoop:
             weights, gradients = self.parameters[part], self.gradients[part]
             momentum, velocity = self.momentum[part], self.velocity[part]
             scratch = self._scratch[: weights.size]
-            np.multiply(gradients, math.sqrt(1 - BETA_2) * scale, out=scratch)
-            np.square(scratch, out=scratch)
-            velocity *= BETA_2
-            velocity += scratch
-            np.multiply(gradients, (1 - BETA_1) * scale, out=scratch)
-            momentum *= BETA_1
-            momentum += scratch
-            np.sqrt(velocity, out=scratch)
-            scratch += EPSILON
-            np.divide(momentum, scratch, out=scratch)
-            scratch *= rate
+            numbers = (1 - BETA_1) * scale, math.sqrt(1 - BETA_2) * scale, EPSILON, rate
+            if not adam_loop.run(scratch, gradients, momentum, velocity, BETA_1, BETA_2, *numbers):
+                step_in_passes(scratch, gradients, momentum, velocity, *numbers)
             weights -= scratch
+
+
+def step_in_passes(
+    step: np.ndarray,
+    gradients: np.ndarray,
+    momentum: np.ndarray,
+    velocity: np.ndarray,
+    to_momentum: float,
+    to_velocity: float,
+    epsilon: float,
+    rate: float,
+) -> None:
+    """Update the moments, and write the step, where Numba does not do it."""
+    np.multiply(gradients, to_velocity, out=step)
+    np.square(step, out=step)
+    velocity *= BETA_2
+    velocity += step
+    np.multiply(gradients, to_momentum, out=step)
+    momentum *= BETA_1
+    momentum += step
+    np.sqrt(velocity, out=step)
+    step += epsilon
+    np.divide(momentum, step, out=step)
+    step *= rate
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

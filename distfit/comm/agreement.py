@@ -6,6 +6,7 @@ knowing what the others do, and all raise. Between a message that agreed and the
 code runs that can raise. Nothing else is needed for no rank ever to wait for one that does not come.
 """
 
+import struct
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class Agreed:
     riders: np.ndarray
 
 
+_PACKED = struct.Struct(f"{HEADER}d")
 _NOTHING = np.empty(0)
 _PHASES = {one.value: one for one in Phase}
 
@@ -222,7 +224,9 @@ class Agreement:
         active = at is not None
         number = at or 0
         own_key, idle_key, sent = (key, 0, length) if active else (0, key, 0)
-        self._message[:HEADER] = (
+        # Packed, since NumPy takes ten times as long to take in numbers one by one.
+        _PACKED.pack_into(
+            self._message.data, 0,
             failed, active, number, number * number, own_key, own_key * own_key, sent, sent * sent,
             stop, has_next, word if self._transport.rank == 0 else 0, idle_key, signals.stop_requested(),
         )  # fmt: skip

@@ -17,7 +17,7 @@ from distfit.data.shard import Partition
 from distfit.data.source import Source
 from distfit.utils.activity import doing
 
-_LOOK_AHEAD_ROWS = 8192  # of the order, computed at once: one NumPy call then costs little for each batch
+_LOOK_AHEAD_ROWS = 32_768  # of the order, computed at once: NumPy's calls then cost little for each batch
 _NOTHING: tuple[int, int, np.ndarray] = (-1, 0, np.empty(0, np.int64))
 
 

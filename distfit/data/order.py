@@ -55,15 +55,18 @@ def _permute(values: np.ndarray, bits: int, keys: np.ndarray) -> np.ndarray:
     low_bits = np.uint64(bits // 2)
     low_mask = np.uint64((1 << (bits // 2)) - 1)
     high_mask = np.uint64((1 << (bits - bits // 2)) - 1)
-    low = values & low_mask
-    high = values >> low_bits
+    low: np.ndarray = values & low_mask
+    high: np.ndarray = values >> low_bits
+    hashed = np.empty_like(values)
     for for_low, for_high in keys:
-        low = low ^ (_hash(high, for_low) & low_mask)
-        high = high ^ (_hash(low, for_high) & high_mask)
-    return np.asarray((high << low_bits) | low)
+        low ^= np.bitwise_and(_hash(high, for_low, hashed), low_mask, out=hashed)
+        high ^= np.bitwise_and(_hash(low, for_high, hashed), high_mask, out=hashed)
+    high <<= low_bits
+    high |= low
+    return high
 
 
-def _hash(values: np.ndarray, key: np.ndarray) -> np.ndarray:
+def _hash(values: np.ndarray, key: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Hash numbers of up to 32 bits to 32 bits, of any two of them independently.
 
     That the lowest bits differ as those of a random function do matters where a half has one or two of them. This is
@@ -71,7 +74,10 @@ def _hash(values: np.ndarray, key: np.ndarray) -> np.ndarray:
     variables via integer arithmetic without primes", 1996).
     """
     factor, summand = key
-    return np.asarray((values * factor + summand) >> np.uint64(32))
+    np.multiply(values, factor, out=out)
+    out += summand
+    out >>= np.uint64(32)
+    return out
 
 
 def _round_keys(seed: int, epoch: int) -> np.ndarray:

@@ -29,11 +29,12 @@ class Rescaling(Layer):
         super().__init__(**options)
         self.scale = scale
         self.offset = offset
+        self._has_offset = bool(np.any(offset))
 
     def forward(self, x: np.ndarray, context: Context) -> tuple[np.ndarray, Backward]:  # noqa: ARG002
         """Compute ``x * scale + offset``."""
         scale = np.asarray(self.scale, config.floatx())
         y = np.multiply(x, scale, dtype=scale.dtype)
-        if np.any(self.offset):
+        if self._has_offset:
             y += np.asarray(self.offset, scale.dtype)
         return y, lambda dy: dy * scale

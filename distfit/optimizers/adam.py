@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from distfit.optimizers import adam_loop
 from distfit.optimizers.arena import Chunk, Step
 from distfit.optimizers.elementwise import ElementwiseOptimizer
-from distfit.optimizers.moments import descend_by_moments, moment_slots, update_moments
+from distfit.optimizers.moments import moment_slots, take_adam_step
+from distfit.optimizers.parts import Segment
 from distfit.optimizers.schedules import LearningRateSchedule
 
 if TYPE_CHECKING:
@@ -56,7 +61,12 @@ class Adam(ElementwiseOptimizer):
         """Return ``momentum`` and ``velocity``, and ``velocity_hat`` with `amsgrad`."""
         return moment_slots(self.amsgrad)
 
+    def build(self, size: int, dtype: np.dtype | type | str, segments: Sequence[Segment]) -> None:
+        """Do what every optimizer does, and compile the step where there are many elements."""
+        super().build(size, dtype, segments)
+        if size >= adam_loop.SMALLEST and not self.amsgrad:
+            adam_loop.prepare(np.dtype(dtype))
+
     def update(self, chunk: Chunk, step: Step) -> None:
         """Take the step."""
-        update_moments(chunk, step, self.beta_1, self.beta_2)
-        descend_by_moments(chunk, step, self.beta_1, self.beta_2, self.epsilon)
+        take_adam_step(chunk, step, self.beta_1, self.beta_2, self.epsilon)

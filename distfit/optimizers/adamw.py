@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distfit.optimizers.arena import Chunk, Step
-from distfit.optimizers.elementwise import ElementwiseOptimizer
-from distfit.optimizers.moments import descend_by_moments, moment_slots, update_moments
+from distfit.optimizers.adam import Adam
 from distfit.optimizers.schedules import LearningRateSchedule
 
 if TYPE_CHECKING:
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from distfit.optimizers.arguments import SharedArguments
 
 
-class AdamW(ElementwiseOptimizer):
+class AdamW(Adam):
     """`Adam` that shrinks the weights by itself, and not through the gradient (Loshchilov and Hutter, 2019).
 
     Args:
@@ -55,17 +53,4 @@ class AdamW(ElementwiseOptimizer):
     ) -> None:
         if weight_decay is None:
             raise ValueError("`weight_decay` must be a float. For no weight decay use Adam. Received: None")
-        super().__init__(learning_rate, weight_decay=weight_decay, **others)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.amsgrad = amsgrad
-
-    def slot_values(self) -> dict[str, float]:
-        """Return ``momentum`` and ``velocity``, and ``velocity_hat`` with `amsgrad`."""
-        return moment_slots(self.amsgrad)
-
-    def update(self, chunk: Chunk, step: Step) -> None:
-        """Take the step."""
-        update_moments(chunk, step, self.beta_1, self.beta_2)
-        descend_by_moments(chunk, step, self.beta_1, self.beta_2, self.epsilon)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **others)

@@ -47,6 +47,10 @@ class Scores:
                 self.length = places[name].stop
             self._riding.append((metric, use_weight, places))
         self._vector = np.zeros(self.length)
+        self._fields = [
+            {name: self._vector[place].reshape(metric.fields[name].shape) for name, place in places.items()}
+            for metric, _, places in self._riding
+        ]
         self.reset()
 
     def reset(self) -> None:
@@ -67,10 +71,10 @@ class Scores:
         """
         vector = self._vector
         vector[LOSS], vector[WEIGHT] = total, weight
-        for metric, use_weight, places in self._riding:
+        for (metric, use_weight, _), fields in zip(self._riding, self._fields, strict=True):
             state = metric.measure(y, y_pred, sample_weight if use_weight else None)
-            for name, place in places.items():
-                vector[place] = np.ravel(state[name])
+            for name, field in fields.items():
+                field[...] = state[name]
         self._measured = [
             metric.measure(y, y_pred, sample_weight if use_weight else None)
             for metric, use_weight in self._late
