@@ -25,6 +25,8 @@ def measure(job: Job) -> list[Figure]:
     """
     width, turns = (70, 1) if job.quick else (WIDTH, ALTERNATIONS)
     model = wide(job.world, width)
+    # Of other layers than dense ones, gradients lie in the ranks' buffers; of these, too, from here on.
+    model.update.release()
     size = model.engine.parameters.size
     whole, gradients = np.zeros(size, np.float32), np.zeros(size, np.float32)
     adam = optimizers.Adam()
@@ -62,7 +64,7 @@ def measure(job: Job) -> list[Figure]:
 
 
 def wide(comm: Communicator, width: int) -> Sequential:
-    """Return a model that is all weights, after a step of training.
+    """Return a model that is all weights, after two steps of training.
 
     Ranks: every rank.
     """
@@ -70,10 +72,8 @@ def wide(comm: Communicator, width: int) -> Sequential:
         [layers.Dense(width, use_bias=False, kernel_initializer="zeros", input_shape=(width,))], comm=comm
     )
     model.compile("adam", "mse")
-    rows = np.zeros((comm.size, width), np.float32)
+    rows = np.zeros((2 * comm.size, width), np.float32)
     model.fit(rows, rows, batch_size=comm.size, epochs=1, verbose=0)
-    # Of other layers than dense ones, gradients lie in the ranks' buffers; of these, too, from here on.
-    model.update.release()
     return model
 
 

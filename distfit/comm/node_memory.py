@@ -8,6 +8,7 @@ rank's own. `settle` makes what ranks wrote common, and gives their own pages up
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,8 @@ class NodeMemory:
         starts, total = _starts(fields)
         self._starts = starts
         length = _in_pages(gradients.size * gradients.dtype.itemsize)
-        shared = mmap.mmap(file, total + ranks * length)
+        self._shared = shared = mmap.mmap(file, total + ranks * length)
+        self._gradient_starts = [total + rank * length for rank in range(ranks)]
         self._private = mmap.mmap(file, max(total, mmap.PAGESIZE), flags=mmap.MAP_PRIVATE)
         self._pages = total // mmap.PAGESIZE
         self.shared = {
@@ -77,8 +79,7 @@ class NodeMemory:
         }
         self._first_page = np.frombuffer(self._private, np.uint8).ctypes.data // mmap.PAGESIZE
         self.gradients = [
-            np.frombuffer(shared, gradients.dtype, gradients.size, total + rank * length)
-            for rank in range(ranks)
+            np.frombuffer(shared, gradients.dtype, gradients.size, start) for start in self._gradient_starts
         ]
         self._in_common = np.zeros(self._pages, bool)
         for field, start in zip(fields.values(), starts, strict=True):
@@ -126,6 +127,20 @@ class NodeMemory:
                     if inner.start < inner.stop:
                         self.shared[name][inner] = own[inner]
             self._private.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def give_back(self, rank: int, place: slice) -> None:
+        """Let the system have the memory of some of a rank's gradients, which read as zeros until they are written.
+
+        Ranks: local; that rank itself, while no other reads them.
+        """
+        start, size = self._gradient_starts[rank], self.gradients[rank].itemsize
+        first, last = (
+            _in_pages(start + place.start * size),
+            (start + place.stop * size) // mmap.PAGESIZE * mmap.PAGESIZE,
+        )
+        if first < last:
+            with contextlib.suppress(OSError):  # then it stays here
+                self._shared.madvise(mmap.MADV_REMOVE, first, last - first)
 
 
 def reserve(file: int, size: int, rank: int, ranks: int) -> None:

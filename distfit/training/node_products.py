@@ -12,6 +12,7 @@ the rows and their products, and that of the update between the products and the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,6 +100,25 @@ class NodeProducts:
         for kernel, product in self._joined:
             kernel.parameter.joint = product
 
+    def unused(self, places: Sequence[slice]) -> list[slice]:
+        """Return where this rank's buffer holds nothing: in the parts of kernels that others compute.
+
+        Args:
+            places: of which this rank writes the sums.
+        """
+        unused = []
+        for kernel, _ in self._joined:
+            done, end = kernel.start, kernel.start + kernel.parameter.value.size
+            for place in places:
+                first, last = max(kernel.start, place.start), min(end, place.stop)
+                if first < last:
+                    rows = _rows(kernel, slice(first, last))
+                    units = kernel.parameter.shape[1]
+                    unused.append(slice(done, kernel.start + rows.start * units))
+                    done = kernel.start + rows.stop * units
+            unused.append(slice(done, end))
+        return unused
+
     def release(self) -> None:
         """Let each rank compute the gradients of its own rows."""
         self._release()
@@ -135,16 +155,22 @@ def _multiply(
 ) -> None:
     """Write the sums of a kernel's gradients, some of which may lie in buffers nevertheless."""
     units = kernel.parameter.shape[1]
-    first, last = (place.start - kernel.start) // units, -(-(place.stop - kernel.start) // units)
-    start = kernel.start + first * units
+    whole_rows = _rows(kernel, place)
+    start = kernel.start + whole_rows.start * units
     elsewhere = product.are_elsewhere()
     if not elsewhere:
         # Nobody reads this rank's buffer, and a row of which another part is another rank's may be written whole.
-        whole = own[start : kernel.start + last * units].reshape(last - first, units)
-        product.multiply(slice(first, last), out=whole)
+        whole = own[start : kernel.start + whole_rows.stop * units].reshape(-1, units)
+        product.multiply(whole_rows, out=whole)
         return
-    rows = product.multiply(slice(first, last)).reshape(-1)
+    rows = product.multiply(whole_rows).reshape(-1)
     sums = rows[place.start - start : place.stop - start]
     for rank in elsewhere:
         sums += peers.get(rank, own)[place]
     own[place] = sums
+
+
+def _rows(kernel: Kernel, place: slice) -> slice:
+    """Return the rows of a kernel that have elements at a place."""
+    units = kernel.parameter.shape[1]
+    return slice((place.start - kernel.start) // units, -(-(place.stop - kernel.start) // units))

@@ -170,3 +170,6 @@ class OnNode(Update):
     def make_room(self) -> None:
         if self._lack_room:
             self._products.make_room()
+            # Of a gradient that is computed together each rank holds its part: the machine has one, like the weights.
+            for place in self._products.unused(self._places):
+                self._memory.give_back(self._model.comm.local_rank, place)

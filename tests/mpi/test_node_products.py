@@ -1,6 +1,8 @@
 """Gradients of kernels that the ranks of a machine compute together, and nobody notices but by its speed."""
 
+import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -407,3 +409,35 @@ def test_a_failure_before_any_weight_changes_tears_nothing(
             np.testing.assert_array_equal(one, other)
     machines(comm, monkeypatch, 2)
     assert np.isfinite(fitted(model)).all()
+
+
+def shared_bytes(comm: Communicator) -> int:
+    """Return how much memory the ranks share, each page counted once."""
+    total, is_ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        key, *rest = line.split()
+        if not key.endswith(":"):
+            is_ours = "memfd:distfit-weights" in line
+        elif key == "Pss:" and is_ours:
+            total += int(rest[0]) * 1024
+    return sum(comm.all_gather_object(total))
+
+
+@pytest.mark.ranks(2, 3, 4)
+def test_a_machine_holds_one_gradient_of_what_its_ranks_compute_together(comm: Communicator) -> None:
+    """Also where a rank's part ends within a row of a kernel; and rows without room bring a rank's own one back."""
+
+    def wide() -> list[layers.Layer]:
+        return [
+            layers.Dense(1000, activation="relu", input_shape=(INPUTS,)),
+            layers.Dense(1001),
+            layers.Dense(1),
+        ]
+
+    gc.collect()  # of other tests' models
+    before = shared_bytes(comm)
+    together, alone = made(comm, wide), made(Communicator.alone(), wide)
+    assert_same(comm, together, alone, fitted(together), fitted(alone))
+    copies = (shared_bytes(comm) - before) / together.engine.parameters.nbytes
+    assert 3.9 <= copies < 4.4  # weights, Adam's two averages, one gradient; and rows
+    assert_same(comm, together, alone, fitted(together, batch_size=70), fitted(alone, batch_size=70))
