@@ -67,7 +67,8 @@ class BareLoop:
             view[...] = weight
         self.updates = 0
         self._scratch = np.empty(CHUNK, np.float32)
-        adam_loop.prepare(self.parameters.dtype)
+        if length >= adam_loop.SMALLEST:
+            adam_loop.prepare(self.parameters.dtype)
 
     def fit(self, x: np.ndarray, y: np.ndarray, batch_size: int, epochs: int, order: Order) -> Scores:
         """Train on images ``(rows, height, width)`` uint8 and classes ``(rows,)``; return the last epoch's scores.
@@ -113,7 +114,7 @@ class BareLoop:
         for kernel, bias in hidden:
             z = outputs[-1] @ kernel
             z += bias
-            outputs.append(np.maximum(z, 0, out=z))
+            outputs.append(np.maximum(z, np.zeros(z.shape[1:], z.dtype), out=z))
         logits = outputs[-1] @ last[0]
         logits += last[1]
         return [*outputs, logits]
