@@ -59,7 +59,10 @@ class NodeProducts:
     @property
     def lack_room(self) -> bool:
         """Whether this rank had more rows for a kernel than there is room for, which would be worth having."""
-        return any(kernel.rows(self._model.comm.local_size) > kernel.room for kernel in self._kernels)
+        for kernel in self._kernels:
+            if kernel.parameter.rows > kernel.room and kernel.rows(self._model.comm.local_size) > kernel.room:
+                return True
+        return False
 
     def make_room(self) -> None:
         """Have memory for as many rows of each kernel as any rank has had, and for some more where it grows.
