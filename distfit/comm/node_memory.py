@@ -131,6 +131,8 @@ class NodeMemory:
     def give_back(self, rank: int, place: slice) -> None:
         """Let the system have the memory of some of a rank's gradients, which read as zeros until they are written.
 
+        Unlike what `reserve` found, it may be somebody else's by then.
+
         Ranks: local; that rank itself, while no other reads them.
         """
         start, size = self._gradient_starts[rank], self.gradients[rank].itemsize

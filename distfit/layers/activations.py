@@ -17,6 +17,8 @@ from distfit.utils.lookup import lookup
 Activated = tuple[np.ndarray, Backward]
 Activation = Callable[..., Activated]
 
+_SHORT = 32  # numbers of a row: with fewer, comparing it with another row costs more than it saves
+
 
 def linear(x: np.ndarray, out: np.ndarray | None = None) -> Activated:  # noqa: ARG001
     """Return the input itself."""
@@ -48,8 +50,9 @@ def relu(
         ([0.0, 2.0], [0.0, 5.0])
     """
     if negative_slope == 0 and max_value is None and threshold == 0:
-        # With zeros for a row: NumPy compares with one number for all elements at less than half the speed.
-        rectified = np.maximum(x, np.zeros(x.shape[1:], x.dtype), out=out)
+        # With zeros for a row, unless it is short: NumPy compares with one number for all at less than half the speed.
+        is_short = math.prod(x.shape[1:]) < _SHORT
+        rectified = np.maximum(x, 0 if is_short else np.zeros(x.shape[1:], x.dtype), out=out)
 
         def backward(dy: np.ndarray) -> np.ndarray:
             # The mask as numbers, then in place: a fifth faster than a product of numbers with booleans.

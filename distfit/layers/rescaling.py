@@ -29,12 +29,11 @@ class Rescaling(Layer):
         super().__init__(**options)
         self.scale = scale
         self.offset = offset
-        self._has_offset = bool(np.any(offset))
 
     def forward(self, x: np.ndarray, context: Context) -> tuple[np.ndarray, Backward]:  # noqa: ARG002
         """Compute ``x * scale + offset``."""
         scale = np.asarray(self.scale, config.floatx())
         y = np.multiply(x, scale, dtype=scale.dtype)
-        if self._has_offset:
+        if np.any(self.offset):
             y += np.asarray(self.offset, scale.dtype)
         return y, lambda dy: dy * scale

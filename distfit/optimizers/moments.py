@@ -16,6 +16,8 @@ def moment_slots(amsgrad: bool) -> dict[str, float]:
 def take_adam_step(chunk: Chunk, step: Step, beta_1: float, beta_2: float, epsilon: float) -> None:
     """Update the averages and descend by them: in one pass where that was prepared, and there is no third average."""
     weights, scratch, slots = chunk.weights, chunk.scratch, chunk.slots
+    # Beside an array, NumPy rounds Python's numbers to its type, as the loop does; its own, of float64, it does not.
+    beta_1, beta_2, epsilon = float(beta_1), float(beta_2), float(epsilon)
     in_one_pass = "velocity_hat" not in slots and adam_loop.run(
         scratch,
         chunk.gradients,
@@ -31,8 +33,9 @@ def take_adam_step(chunk: Chunk, step: Step, beta_1: float, beta_2: float, epsil
     if in_one_pass:
         weights -= scratch
     else:
-        update_moments(chunk, step, beta_1, beta_2)
-        descend_by_moments(chunk, step, beta_1, beta_2, epsilon)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a loop does not tell of these
+            update_moments(chunk, step, beta_1, beta_2)
+            descend_by_moments(chunk, step, beta_1, beta_2, epsilon)
 
 
 def adam_rate(step: Step, beta_1: float, beta_2: float) -> float:

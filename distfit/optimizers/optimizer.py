@@ -209,7 +209,7 @@ class Optimizer(Configured, ABC):
                 next call; only where `is_one_pass`. The last places come first, as they do in a backward pass.
             add_up: returns the sum of the parts' numbers, for a norm that is taken over all of them.
         """
-        scale = self._clip(arrays, part, 1.0 / float(divisor), add_up)
+        scale = float(self._clip(arrays, part, 1.0 / float(divisor), add_up))
         step = Step(self.iterations + 1, self.learning_rate, scale)
         gradients_at = gather or arrays.gradients.__getitem__
         for chunks in reversed(self._cut(arrays, part)):

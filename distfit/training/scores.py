@@ -48,8 +48,7 @@ class Scores:
             self._riding.append((metric, use_weight, places))
         self._vector = np.zeros(self.length)
         self._fields = [
-            {name: self._vector[place].reshape(metric.fields[name].shape) for name, place in places.items()}
-            for metric, _, places in self._riding
+            {name: self._vector[place] for name, place in places.items()} for _, _, places in self._riding
         ]
         self.reset()
 
@@ -74,7 +73,7 @@ class Scores:
         for (metric, use_weight, _), fields in zip(self._riding, self._fields, strict=True):
             state = metric.measure(y, y_pred, sample_weight if use_weight else None)
             for name, field in fields.items():
-                field[...] = state[name]
+                field[...] = state[name] if field.size == 1 else np.ravel(state[name])
         self._measured = [
             metric.measure(y, y_pred, sample_weight if use_weight else None)
             for metric, use_weight in self._late
