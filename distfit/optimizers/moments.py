@@ -30,10 +30,10 @@ def take_adam_step(chunk: Chunk, step: Step, beta_1: float, beta_2: float, epsil
         epsilon,
         adam_rate(step, beta_1, beta_2),
     )
-    if in_one_pass:
-        weights -= scratch
-    else:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a loop does not tell of these
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of which the loop does not tell
+        if in_one_pass:
+            weights -= scratch
+        else:
             update_moments(chunk, step, beta_1, beta_2)
             descend_by_moments(chunk, step, beta_1, beta_2, epsilon)
 
