@@ -1,8 +1,8 @@
 """Adam's step in one pass over the elements, compiled by Numba where that is installed.
 
-NumPy makes a pass over a chunk for each operation, twelve of them; a loop makes one for all, and takes a fifth of the
-time. Operations, their order and their rounding are NumPy's: weights are equal to the last bit with Numba and without,
-so that it does not matter whether all ranks have it.
+NumPy makes a pass over a chunk for each operation, twelve of them; a loop makes one for all but the last, which changes
+the weights, and both take a fifth of the time. Operations, their order and their rounding are NumPy's: weights are
+equal to the last bit with Numba and without, so that it does not matter whether all ranks have it.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ def prepare(dtype: np.dtype) -> None:
         loop(*np.zeros((4, 1), dtype), *np.zeros(6, dtype))
     except Exception as error:  # whatever is wrong with it, there is another way
         warnings.warn(
-            f"Numba cannot compile here, and Adam goes on without it: {error}. Install a version of it that fits "
+            f"Numba cannot compile here, and Adam goes on without it ({error}). Install a version of it that fits "
             f"NumPy {np.__version__}, or none",
             RuntimeWarning,
             stacklevel=2,

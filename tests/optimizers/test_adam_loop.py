@@ -31,7 +31,7 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
 
 
 def updated(optimizer: optimizers.Optimizer, dtype: np.dtype, steps: int = 5) -> dict[str, bytes]:
-    """Return all that three updates of two parameters leave behind, bit by bit."""
+    """Return all that some updates of two parameters leave behind, bit by bit."""
     draw = np.random.default_rng(0)
     parts = [optimizers.Segment("kernel", 0, SIZE - 7), optimizers.Segment("bias", SIZE - 7, SIZE)]
     weights = draw.normal(size=SIZE).astype(dtype)
@@ -158,5 +158,5 @@ def test_a_numba_that_does_not_work_is_told_and_done_without(
     in_passes = updated(optimizers.Adam(), dtype)
     monkeypatch.setattr(adam_loop, "SMALLEST", 1)
     monkeypatch.setattr(numba, "njit", njit)
-    with pytest.warns(RuntimeWarning, match="without it: Numba needs another NumPy.* that fits NumPy"):
+    with pytest.warns(RuntimeWarning, match=r"without it \(Numba needs another NumPy\).* that fits NumPy"):
         assert updated(optimizers.Adam(), dtype) == in_passes
