@@ -15,7 +15,7 @@ from benchmarks.cost_parts import Exchange, Job, Machine
 
 __all__ = ["Job", "Machine", "StepTime", "flat", "hierarchical", "overlapped", "sharded"]
 
-PIECE = 262_144  # weights whose sum begins as one, in `distfit.training.overlapped`
+PIECE = 262_144  # weights whose sum begins as one, in `distfit.training.sums_in_pieces`
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from benchmarks import calibrate, cost_model
 from benchmarks.cost_model import Job, Machine, flat, hierarchical, overlapped, sharded
 from benchmarks.workload import network
 from distfit.comm import Communicator
-from distfit.training import overlapped as overlapped_module
+from distfit.training import sums_in_pieces
 
 compressed = partial(hierarchical, bfloat16=True)
 overlapped_compressed = partial(overlapped, bfloat16=True)
@@ -327,6 +327,6 @@ def test_calibration_finds_the_machine_whose_times_it_is_given(of_ranks, expecte
 
 
 def test_pieces_and_layers_are_those_of_distfit():
-    assert cost_model.PIECE == overlapped_module._PIECE
+    assert cost_model.PIECE == sums_in_pieces.PIECE
     model = network(Communicator.alone(), hidden=(16,))
     assert calibrate.weights_of_layers(model) == (784 * 16 + 16, 16 * 10 + 10)

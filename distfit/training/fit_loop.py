@@ -10,7 +10,7 @@ from distfit.callbacks.dispatch.logs import AggregatedLogs, combined
 from distfit.data import Feed
 from distfit.training.feeds import check_any
 from distfit.training.recovery import Recovery
-from distfit.training.step import apply_gradients
+from distfit.training.step import apply_rest
 from distfit.utils.activity import now
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ def train_epoch(
         if model.stop_training and not (model.interrupted and progress.accumulated):
             break
     if progress.accumulated:  # equal on all ranks, and so is whether they meet here
-        model.engine.finish_gradients()
-        comm.reach("the rest of the accumulated gradients")
-        apply_gradients(model)
+        apply_rest(model)
     model.divergence.check()
     recovery.before_validation(epoch, batch, logs)
     model.scores.finish(comm)

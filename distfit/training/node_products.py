@@ -103,6 +103,19 @@ class NodeProducts:
         for kernel, product in self._joined:
             kernel.parameter.joint = product
 
+    def end_of_row(self, element: int) -> int:
+        """Return where the row of a kernel ends that has elements on both sides of one; that one itself if none has.
+
+        A row is written whole, so that sums which are on their way must not have a part of one that is written later.
+
+        Ranks: local; alike on all ranks of all machines.
+        """
+        for kernel in self._kernels:
+            if kernel.start < element < kernel.start + kernel.parameter.value.size:
+                units = int(kernel.parameter.shape[1])
+                return kernel.start + int(_rows(kernel, slice(kernel.start, element)).stop) * units
+        return element
+
     def unused(self, places: Sequence[slice]) -> list[slice]:
         """Return where this rank's buffer holds nothing: in the parts of kernels that others compute.
 

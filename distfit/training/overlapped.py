@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distfit.comm.exchange import Exchange
+from distfit.training.sums_in_pieces import SumsInPieces, cut
 from distfit.training.update import Everywhere, is_plain
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
-
-_PIECE = 262_144  # elements: long enough for what MPI does for each sum not to count
 
 
 class Overlapped(Everywhere):
@@ -42,51 +41,37 @@ class Overlapped(Everywhere):
 
     def __init__(self, model: Model, exchange: Exchange) -> None:
         super().__init__(model, exchange)
-        self._sums = exchange
-        size = model.engine.common or 0
-        self._pieces = [slice(start, min(start + _PIECE, size)) for start in range(0, size, _PIECE)]
-        exchange.prepare([piece.stop - piece.start for piece in self._pieces])
-        self._first = len(self._pieces)  # of the pieces whose sums have begun
-        self._is_open = False
+        self._sums = SumsInPieces(exchange, cut(slice(0, model.engine.common or 0)))
         self._is_one_pass = False
 
     def begin_sums(self) -> None:
-        self._first = len(self._pieces)
-        self._gradients = self._model.engine.gradients
-        self._is_open = True
+        self._sums.open(self._model.engine.gradients)
 
     def begin_sum_from(self, start: int) -> None:
-        while self._first > 0 and self._pieces[self._first - 1].start >= start:
-            self._sums.begin(self._first - 1, self._gradients[self._pieces[self._first - 1]])
-            self._first -= 1
-        self._sums.advance()
+        self._sums.begin_from(start)
 
     def abandon(self, error: BaseException) -> None:
-        if not self._is_open:
+        if not self._sums.are_open:
             return
-        self.begin_sum_from(0)  # and waits for nothing yet
+        self._sums.begin_from(0)  # and waits for nothing yet
         # Others may be in a small message still, before they have begun all sums: not before they have heard of it.
         self._model.comm.agreement.tell(error)
         self.finish()
 
     def complete(self) -> None:
-        if self._is_open:
-            self.begin_sum_from(0)
-            self._sums.wait(0)  # which began last
+        self._sums.complete()
 
     def finish(self) -> None:
-        self.complete()
-        self._is_open = False
+        self._sums.close()
 
     def reduce(self) -> None:
         engine, optimizer = self._model.engine, self._model.optimizer
-        if not self._is_open:  # gradients that were accumulated, and are left at the end of an epoch
-            self._sums.all_reduce([engine.gradients[piece] for piece in self._pieces])
-            self._first = 0
-        self.begin_sum_from(0)
+        if not self._sums.are_open:  # gradients that were accumulated, and are left at the end of an epoch
+            self._sums.open(engine.gradients)
+        self._sums.begin_from(0)
         self._is_one_pass = is_plain(optimizer) and optimizer.is_one_pass and not engine.reads_whole_weights
         if not self._is_one_pass:
-            self.complete()
+            self._sums.complete()
 
     def apply(self, weight: float) -> None:
         engine, optimizer = self._model.engine, self._model.optimizer
@@ -96,10 +81,8 @@ class Overlapped(Everywhere):
         divisor = engine.finish_sum(weight, [])
 
         def gather(place: slice) -> np.ndarray:
-            self._sums.advance()
-            # A place may reach into further pieces, but those lie behind, and began before: they have arrived, too.
-            self._sums.wait(place.start // _PIECE)
+            sums = self._sums.take(place)
             engine.finish_sum(weight, [place])
-            return engine.gradients[place]
+            return sums
 
         optimizer.apply(engine.parameters, engine.gradients, divisor, gather=gather)

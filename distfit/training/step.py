@@ -228,6 +228,19 @@ def apply_gradients(model: Model) -> None:
     model.update.make_room()
 
 
+def apply_rest(model: Model) -> None:
+    """Update the weights by gradients that were accumulated, and are left at the end of an epoch.
+
+    Ranks: every rank; one small message, and what the model's `Update` sends.
+    """
+    model.engine.finish_gradients()
+    model.comm.reach("the rest of the accumulated gradients")
+    try:
+        apply_gradients(model)
+    finally:
+        model.update.finish()
+
+
 def measured(model: Model, scores: Scores, batch: Batch, evaluated: Evaluated) -> np.ndarray:
     """Return what a rank's rows contribute to the scores."""
     _, y, sample_weight = unpack(batch)

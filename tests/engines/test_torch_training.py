@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 import distfit
 from distfit import callbacks
 from distfit.comm import Communicator
-from distfit.training import overlapped
+from distfit.training import sums_in_pieces
 from distfit.utils.nested import map_leaves
 
 ROWS, BATCH, EPOCHS = 103, 32, 2
@@ -306,7 +306,7 @@ def test_gradients_that_are_sent_while_others_are_computed(
     comm: Communicator, monkeypatch: pytest.MonkeyPatch, optimizer: Any, options: dict[str, Any]
 ) -> None:
     machines(comm, monkeypatch, 1)
-    monkeypatch.setattr(overlapped, "_PIECE", 7)
+    monkeypatch.setattr(sums_in_pieces, "PIECE", 7)
     expected, found = (
         fitted(comm, Winding().double(), optimizer, nn.CrossEntropyLoss(), CLASSES, **options)
         for comm in (Communicator.alone(), comm)
@@ -333,7 +333,7 @@ def test_a_gradient_that_comes_again_when_it_was_sent_is_an_error_with_a_remedy(
     comm: Communicator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machines(comm, monkeypatch, 1)
-    monkeypatch.setattr(overlapped, "_PIECE", 7)
+    monkeypatch.setattr(sums_in_pieces, "PIECE", 7)
     x = np.random.default_rng(0).normal(size=(8, 4))
 
     def model(**options: Any) -> distfit.Model:
@@ -351,7 +351,7 @@ def test_a_gradient_that_comes_again_when_it_was_sent_is_an_error_with_a_remedy(
 def test_backward_passes_of_the_users_own(comm: Communicator, monkeypatch: pytest.MonkeyPatch) -> None:
     """On root between steps, through the module that is trained."""
     machines(comm, monkeypatch, 1)
-    monkeypatch.setattr(overlapped, "_PIECE", 7)
+    monkeypatch.setattr(sums_in_pieces, "PIECE", 7)
     module = network()
 
     def probe(*_: Any) -> None:

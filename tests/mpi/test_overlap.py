@@ -14,7 +14,7 @@ from distfit.callbacks import LambdaCallback
 from distfit.comm import Communicator
 from distfit.errors import RanksDiverged
 from distfit.layers import regularizers
-from distfit.training import overlapped
+from distfit.training import sums_in_pieces
 from distfit.training.overlapped import Overlapped
 from distfit.training.update import Everywhere
 
@@ -26,7 +26,7 @@ def alone_on_its_machine(comm: Communicator, monkeypatch: pytest.MonkeyPatch) ->
     """Each rank is on a machine of its own, and its gradients take many pieces; numbers are exact enough to compare."""
     if comm:  # None on a rank that the test does without
         machines(comm, monkeypatch, 1)
-    monkeypatch.setattr(overlapped, "_PIECE", 100)
+    monkeypatch.setattr(sums_in_pieces, "PIECE", 100)
     config.set_floatx("float64")
     yield
     config.set_floatx("float32")
@@ -185,9 +185,11 @@ def test_sums_begin_while_gradients_are_computed(comm: Communicator, monkeypatch
     model = made(sequential, comm)
     trained(model)
     begun: list[int] = []
-    begin = model.update._sums.begin
+    begin = model.update._sums._exchange.begin
     monkeypatch.setattr(
-        model.update._sums, "begin", lambda number, array: begun.append(number) or begin(number, array)
+        model.update._sums._exchange,
+        "begin",
+        lambda number, array: begun.append(number) or begin(number, array),
     )
     under_way: list[int] = []
     first = model.layers[0]
@@ -195,7 +197,7 @@ def test_sums_begin_while_gradients_are_computed(comm: Communicator, monkeypatch
     monkeypatch.setattr(first, "_write_gradients", lambda *args: under_way.append(len(begun)) or write(*args))
     x, y = line(16)
     model.fit(x, y, batch_size=16, verbose=0)
-    pieces = len(model.update._pieces)
+    pieces = len(model.update._sums.pieces)
     assert begun == list(range(pieces))[::-1]
     assert 0 < under_way[0] < pieces
 
