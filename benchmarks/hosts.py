@@ -1,4 +1,4 @@
-"""Runs a benchmark on two hosts of one rank each: network namespaces of this machine, made as root."""
+"""Runs a benchmark on two hosts: network namespaces of this machine, made as root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from launch.cluster import Cluster, finish, why_not
 
 
 def measure_on_hosts(
-    module: str, rates: Sequence[str], limit_s: float, *, quick: bool
+    module: str, rates: Sequence[str], limit_s: float, *, ranks: int = 1, quick: bool
 ) -> dict[str, list[Figure]]:
     """Return the figures of a module at each rate of the network; none where there can be no hosts.
 
@@ -26,6 +26,7 @@ def measure_on_hosts(
         module: of this folder, which prints its figures as `job.run` does.
         rates: such as ``"1gbit"``, as tc names them.
         limit_s: how long a job may take, in seconds.
+        ranks: of each host.
         quick: whether it only has to be seen to work.
 
     Raises:
@@ -42,7 +43,7 @@ def measure_on_hosts(
         "distfit",
         "run",
         "--hosts",
-        "node1:1,node2:1",
+        f"node1:{ranks},node2:{ranks}",
         "--",
         "-m",
         f"benchmarks.{module}",

@@ -59,6 +59,11 @@ class JaxOptimizer(Configured):
             self._state = Leaves(state, "the state of the optimizer")
         return self._state
 
+    @property
+    def is_new(self) -> bool:
+        """False: who made it may have written to its arrays before."""
+        return False
+
     def build(self, size: int, dtype: Any, segments: Sequence[Segment]) -> None:  # noqa: ARG002 - the leaves know
         """Make the arrays of the state; keep those that are there."""
         self._leaves  # noqa: B018 - they are made by the first look at them

@@ -79,6 +79,11 @@ class TorchOptimizer(Configured):
 
     # -- the arrays ---------------------------------------------------------------------------------------------------
 
+    @property
+    def is_new(self) -> bool:
+        """False: who made it may have written to its arrays before."""
+        return False
+
     def build(self, size: int, dtype: Any, segments: Sequence[Segment]) -> None:  # noqa: ARG002 - the weights know
         """Make the optimizer, and the arrays of its state; those that are there are kept.
 

@@ -36,6 +36,10 @@ class Updater(Protocol):
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None: ...
 
+    @property
+    def is_new(self) -> bool:
+        """Whether its arrays are surely those of any rank that made it alike: nothing has changed them yet."""
+
     def build(self, size: int, dtype: Any, segments: Sequence[Segment]) -> None:
         """Allocate the arrays for a flat buffer of weights; keep them where that was done."""
 

@@ -1,5 +1,7 @@
 """The arguments that all optimizers share, under Keras's names, and what they may be."""
 
+import functools
+import inspect
 from numbers import Real
 from typing import Any, TypedDict
 
@@ -113,3 +115,13 @@ def check_accumulation(steps: Any) -> None:
             "`gradient_accumulation_steps` must be an integer >= 2, or None for an update at each batch. "
             f"Received: gradient_accumulation_steps={steps!r}"
         )
+
+
+@functools.cache
+def names_of(kind: type, base: type) -> tuple[str, ...]:
+    """Return the names of the arguments of a class, and of those from which it derives, up to a base.
+
+    Ranks: local.
+    """
+    signatures = [inspect.signature(one) for one in kind.__mro__ if issubclass(one, base)]
+    return tuple(dict.fromkeys(name for signature in signatures for name in signature.parameters))

@@ -7,8 +7,6 @@ cache, and work in place, with one scratch array of a chunk's length. Two kinds 
 each parameter's step by the norms of its weights and gradients.
 """
 
-import functools
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -87,6 +85,7 @@ class Optimizer(Configured, ABC):
         self._scratch = np.empty(0)
         self._wide_scratch = np.empty(0)
         self.built = False
+        self._is_restored = False
 
     @abstractmethod
     def slot_values(self) -> dict[str, float]:
@@ -117,6 +116,11 @@ class Optimizer(Configured, ABC):
                 f"Received: {value!r}"
             )
         self._learning_rate = checked
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the slots hold what they start from: there was no update yet, and no saved state."""
+        return self.iterations == 0 and not self._is_restored
 
     @property
     def scheduled(self) -> bool:
@@ -300,7 +304,10 @@ class Optimizer(Configured, ABC):
     def settings(self) -> dict[str, Any]:
         """Return the present values of all other arguments, such as a momentum; and a schedule, where there is one."""
         values = vars(self)
-        settings = {name: values[name] for name in _arguments(type(self)) if name in values}
+        names = arguments.names_of(type(self), Optimizer)
+        settings = {
+            name: values[name] for name in names if name in values and name not in self.hyperparameters
+        }
         return {**settings, "learning_rate": self._learning_rate} if self.scheduled else settings
 
     def set_settings(self, settings: Mapping[str, Any]) -> None:
@@ -319,6 +326,7 @@ class Optimizer(Configured, ABC):
             ValueError: if slots are missing, unknown, or of another shape. Nothing is changed then.
         """
         slots.restore(self._slots, arrays)
+        self._is_restored = True
         self.set_scalars({name: scalars[name] for name in ("iterations", *self.hyperparameters)})
 
     def _allocate(self, size: int, dtype: np.dtype, ordered: tuple[Segment, ...]) -> None:
@@ -387,11 +395,3 @@ class Optimizer(Configured, ABC):
             raise ValueError(
                 f"{self.name} was built for an arena of shape ({self._size},). Received: shape {array.shape}"
             )
-
-
-@functools.cache
-def _arguments(kind: type[Optimizer]) -> tuple[str, ...]:
-    """Return the names of an optimizer's arguments and its bases', besides those that are numbers of its own."""
-    signatures = [inspect.signature(cls) for cls in kind.__mro__ if issubclass(cls, Optimizer)]
-    names = dict.fromkeys(name for signature in signatures for name in signature.parameters)
-    return tuple(name for name in names if name not in kind.hyperparameters)

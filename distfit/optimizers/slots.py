@@ -8,8 +8,14 @@ Slots = dict[str, np.ndarray]
 
 
 def allocate(values: Mapping[str, float], size: int, dtype: np.dtype) -> Slots:
-    """Return an array for each slot, filled with the number that it starts from."""
-    return {name: np.full(size, value, dtype) for name, value in values.items()}
+    """Return an array for each slot, filled with the number that it starts from.
+
+    Zeros take no memory before they are written: of many ranks on a machine, each has slots until they share some.
+    """
+    return {
+        name: np.full(size, value, dtype) if value else np.zeros(size, dtype)
+        for name, value in values.items()
+    }
 
 
 def restore(slots: Slots, arrays: Mapping[str, np.ndarray]) -> None:

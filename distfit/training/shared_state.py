@@ -45,6 +45,11 @@ class SharedState:
         optimizer = self._model.optimizer
         return {**self._model.engine.replicated, **({} if optimizer is None else optimizer.state())}
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the optimizer's arrays are those of any other rank that is as new."""
+        return self._model.optimizer is None or self._model.optimizer.is_new
+
     def scalars(self) -> dict[str, float]:
         """Return the numbers of which each rank holds an equal copy."""
         progress, optimizer = self._model.progress, self._model.optimizer
@@ -89,8 +94,9 @@ class SharedState:
         """
         if self.stale:
             name = f"sharing root's weights of {self.describe()}"
-            self._model.comm.agreement.agree(Phase.COLLECTIVE, key=key_of(name), name=name)
-            self.broadcast(self._model.comm)
+            used = np.array([float(not self.is_new)])
+            agreed = self._model.comm.agreement.agree(Phase.COLLECTIVE, used, key=key_of(name), name=name)
+            self.broadcast(self._model.comm, is_new=not agreed.sums[0])
         self.place()
 
     def place(self) -> None:
@@ -112,8 +118,13 @@ class SharedState:
             model.update.release()
             model.update = Everywhere(model)
 
-    def broadcast(self, comm: Communicator) -> None:
+    def broadcast(self, comm: Communicator, *, is_new: bool = False) -> None:
         """Continue from root's copy.
+
+        Args:
+            comm: the ranks.
+            is_new: whether the optimizer is new on all of them, so that its arrays are equal. They are not sent then,
+                nor written: before ranks share memory each has its own, but nothing in them takes any.
 
         Ranks: every rank of `comm`, directly after an agreement; the weights, the optimizer's arrays, a few numbers.
         """
@@ -123,7 +134,7 @@ class SharedState:
             [progress.seed, progress.step, progress.initial_epoch, *scalars.values()], np.float64
         )
         comm.transport.broadcast(numbers)
-        for array in self.arrays().values():
+        for array in (self._model.engine.replicated if is_new else self.arrays()).values():
             comm.transport.broadcast(array)
         progress.seed, progress.step, progress.initial_epoch = map(int, numbers[:3])
         if optimizer is not None:

@@ -50,6 +50,7 @@ class Description:
         arrays: the same of each data set's arrays, by its name and theirs.
         rows: how many rows this rank's data have, by name of the data set.
         stale: whether this rank's weights may differ from root's.
+        is_new: whether this rank's optimizer is new.
         torn: whether an update failed half-way here.
         verbose: what this rank was told to show: 0, 1 or 2.
     """
@@ -58,6 +59,7 @@ class Description:
     arrays: dict[str, dict[str, str]]
     rows: dict[str, int]
     stale: bool
+    is_new: bool
     torn: bool
     verbose: int
 
@@ -159,7 +161,8 @@ def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object],
             continue
         rows[name] = len(inputs.source)
         arrays[name] = inputs.source.describe(sample=not inputs.local)
-    return Description(same, arrays, rows, model.shared_state.stale, model.progress.torn, verbose)
+    shared = model.shared_state
+    return Description(same, arrays, rows, shared.stale, shared.is_new, model.progress.torn, verbose)
 
 
 def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[Description]:
@@ -181,7 +184,7 @@ def agree_on_start(model: Model, comm: Communicator, mine: Description) -> list[
     if described[0].torn or (any(one.torn for one in described) and not described[0].stale):
         raise ModelTorn(TORN)
     if any(one.stale for one in described):
-        model.shared_state.broadcast(comm)
+        model.shared_state.broadcast(comm, is_new=all(one.is_new for one in described))
     return described
 
 
