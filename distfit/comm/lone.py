@@ -34,6 +34,9 @@ class LoneTransport(Transport):
     def all_reduce(self, buffer: np.ndarray, reduction: Reduction = "sum") -> None:
         """So does any reduction."""
 
+    def reduce_scatter(self, whole: np.ndarray, counts: Sequence[int], part: np.ndarray) -> None:  # noqa: ARG002
+        part[:] = whole
+
     def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
         """Root has it."""
 

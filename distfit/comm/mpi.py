@@ -97,6 +97,15 @@ class MpiTransport(Transport):
             self._bulk.Allreduce(MPI.IN_PLACE, piece, _OPERATIONS[reduction])
 
     @_collective
+    def reduce_scatter(self, whole: np.ndarray, counts: Sequence[int], part: np.ndarray) -> None:
+        if whole.size <= _MOST_ELEMENTS:
+            self._bulk.Reduce_scatter(whole, part, list(counts), MPI.SUM)
+            return
+        self.all_reduce(whole)
+        start = sum(counts[: self.rank])
+        part[:] = whole[start : start + part.size]
+
+    @_collective
     def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
         for piece in _pieces(buffer):
             self._bulk.Bcast(piece, root)

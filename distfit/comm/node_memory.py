@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,16 +31,26 @@ class Field:
         dtype: of them.
         common: how many of them, from the first on, ranks hold in common. What lies behind belongs to each rank alone,
             from the next page on.
+        held: the only places for which this rank finds memory; None where the ranks find it for all of them.
     """
 
     size: int
     dtype: np.dtype
     common: int
+    held: tuple[slice, ...] | None = None
 
     @classmethod
-    def of(cls, array: np.ndarray, common: int | None) -> Field:
+    def of(cls, array: np.ndarray, common: int | None, held: Sequence[slice] | None = None) -> Field:
         """Return what describes an array like this one, of which all elements are common unless it is said."""
-        return cls(array.size, array.dtype, array.size if common is None else common)
+        held = None if held is None else tuple(held)
+        return cls(array.size, array.dtype, array.size if common is None else common, held)
+
+    def stretches(self, rank: int, ranks: int) -> list[tuple[int, int]]:
+        """Return for which bytes this rank finds memory: those that it holds, or as many as any other rank."""
+        whole = self.size * self.dtype.itemsize
+        if self.held is None:
+            return [(whole * rank // ranks, whole * (rank + 1) // ranks)]
+        return [(place.start * self.dtype.itemsize, place.stop * self.dtype.itemsize) for place in self.held]
 
 
 class NodeMemory:
@@ -94,6 +104,18 @@ class NodeMemory:
         """Return how much memory is needed."""
         return _starts(fields)[1] + ranks * _in_pages(gradients.size * gradients.dtype.itemsize)
 
+    @staticmethod
+    def stretches(
+        fields: Mapping[str, Field], gradients: Field, rank: int, ranks: int
+    ) -> list[tuple[int, int]]:
+        """Return the bytes for which a rank has the system find memory: of all arrays, and of its gradients."""
+        starts, total = _starts(fields)
+        length = _in_pages(gradients.size * gradients.dtype.itemsize)
+        found = [(total + rank * length, total + (rank + 1) * length)]
+        for field, start in zip(fields.values(), starts, strict=True):
+            found += [(start + first, start + last) for first, last in field.stretches(rank, ranks)]
+        return found
+
     def written(self) -> np.ndarray:
         """Return the numbers of the pages of common elements that this rank has written in `own`.
 
@@ -128,6 +150,15 @@ class NodeMemory:
                         self.shared[name][inner] = own[inner]
             self._private.madvise(mmap.MADV_DONTNEED, first, last - first)
 
+    def forget(self, names: Collection[str]) -> None:
+        """Read what is common of some arrays again, whatever this rank has written to its own.
+
+        Ranks: local.
+        """
+        for (name, array), start in zip(self.own.items(), self._starts, strict=True):
+            if name in names and array.size:
+                self._private.madvise(mmap.MADV_DONTNEED, start, _in_pages(array.nbytes))
+
     def give_back(self, rank: int, place: slice) -> None:
         """Let the system have the memory of some of a rank's gradients, which read as zeros until they are written.
 
@@ -145,17 +176,21 @@ class NodeMemory:
                 self._shared.madvise(mmap.MADV_REMOVE, first, last - first)
 
 
-def reserve(file: int, size: int, rank: int, ranks: int) -> None:
-    """Have the system find the memory for a rank's stretch of a file, before anybody counts on it, and near that rank.
+def reserve(file: int, stretches: Sequence[tuple[int, int]]) -> None:
+    """Have the system find the memory for stretches of a file, before anybody counts on it, and near this rank.
+
+    Args:
+        file: its descriptor.
+        stretches: the first byte of each, and the one behind its last.
 
     Raises:
         OSError: if there is not enough.
 
-    Ranks: local; each its own stretch.
+    Ranks: local; each its own stretches.
     """
-    start, stop = (_in_pages(size * number // ranks) for number in (rank, rank + 1))
-    if stop > start:
-        os.posix_fallocate(file, start, min(stop, size) - start)
+    for start, stop in stretches:
+        if start < stop:
+            os.posix_fallocate(file, start, stop - start)
 
 
 def _starts(fields: Mapping[str, Field]) -> tuple[list[int], int]:

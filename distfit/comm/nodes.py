@@ -44,7 +44,9 @@ def counterparts(comm: Communicator) -> Counterparts:
         transport: Transport | None = None
         if not alone:
             comm.reach("the groups between machines")
-            transport = comm.transport.split(comm.local_rank if comm.local_rank < parts else None, comm.rank)
+            # In the order of their machines: root's is the first, whichever ranks it has.
+            color = comm.local_rank if comm.local_rank < parts else None
+            transport = comm.transport.split(color, comm.node_ranks[0])
             if transport is not None:
                 comm.parts.append(transport)
                 transport.prepare_to_begin()
@@ -53,7 +55,12 @@ def counterparts(comm: Communicator) -> Counterparts:
 
 
 def share(
-    comm: Communicator, fields: Mapping[str, Field], gradients: Field, *, otherwise: str
+    comm: Communicator,
+    fields: Mapping[str, Field],
+    gradients: Field,
+    *,
+    otherwise: str,
+    alone_too: bool = False,
 ) -> NodeMemory | None:
     """Return memory that the ranks of each machine share; None where not all machines have some.
 
@@ -62,16 +69,17 @@ def share(
         fields: the arrays that all ranks have in common, by name; of zeros.
         gradients: like an array that each rank has besides.
         otherwise: what is so where there is none, for those who are told why.
+        alone_too: whether ranks that are alone on their machines have some, too.
 
     Ranks: every rank; a few small messages, and some bytes a rank. What fails on one of them is told once, by root, and
         all do without.
     """
-    if max(comm.all_gather_object(comm.local_size)) == 1:
+    if max(comm.all_gather_object(comm.local_size)) == 1 and not alone_too:
         return None
     size = NodeMemory.bytes_of(fields, gradients, comm.local_size)
     file, offer = _offer(size) if comm.local_rank == 0 else (-1, None)
     offers: list[Place | str | None] = comm.all_gather_object(offer)
-    taken = _take(offers[comm.node_ranks[0]], file, size, comm, fields, gradients)
+    taken = _take(offers[comm.node_ranks[0]], file, comm, fields, gradients)
     problems = [one for one in comm.all_gather_object(taken if isinstance(taken, str) else None) if one]
     if file >= 0:
         os.close(file)  # all have mapped it
@@ -94,7 +102,6 @@ def _offer(size: int) -> tuple[int, Place | str]:
 def _take(
     offer: Place | str | None,
     file: int,
-    size: int,
     comm: Communicator,
     fields: Mapping[str, Field],
     gradients: Field,
@@ -105,7 +112,7 @@ def _take(
     try:
         opened = os.dup(file) if file >= 0 else offer.open()
         try:
-            reserve(opened, size, comm.local_rank, comm.local_size)
+            reserve(opened, NodeMemory.stretches(fields, gradients, comm.local_rank, comm.local_size))
             return NodeMemory(opened, fields, gradients, comm.local_size)
         finally:
             os.close(opened)

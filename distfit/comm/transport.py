@@ -55,6 +55,13 @@ class Transport(ABC):
         """Reduce a contiguous array in place over all ranks."""
 
     @abstractmethod
+    def reduce_scatter(self, whole: np.ndarray, counts: Sequence[int], part: np.ndarray) -> None:
+        """Sum contiguous arrays over all ranks, and write to each rank's `part` its `counts` elements of the sum.
+
+        They lie one after the other. What `whole` holds afterwards is undefined.
+        """
+
+    @abstractmethod
     def broadcast(self, buffer: np.ndarray, root: int = 0) -> None:
         """Overwrite a contiguous array with root's."""
 

@@ -77,6 +77,35 @@ def clip_by_global_norm(
     return scale * _shrink(scale * math.sqrt(total), limit)
 
 
+def clip(
+    parts: Sequence[np.ndarray],
+    scale: float,
+    limits: tuple[float | None, float | None, float | None],
+    scratch: np.ndarray,
+    add_up: Callable[[float], float] = alone,
+) -> float:
+    """Clip by the first limit that is set: of an element, of a parameter's norm, of the norm of all.
+
+    Args:
+        parts: as in the functions above, and so are those that follow.
+        scale: positive.
+        limits: in that order.
+        scratch: float64.
+        add_up: for the norm of all.
+
+    Returns:
+        The scale with which the update goes on.
+
+    Ranks: local, but for `add_up`.
+    """
+    of_element, of_parameter, of_all = limits
+    if of_element is not None:
+        return clip_by_value(parts, scale, of_element)
+    if of_parameter is not None:
+        return clip_by_norm(parts, scale, of_parameter, scratch)
+    return scale if of_all is None else clip_by_global_norm(parts, scale, of_all, scratch, add_up)
+
+
 def _shrink(norm: float, limit: float) -> float:
     # Zero times infinity would hide what went wrong in all elements but one: as in Keras, all become NaN.
     if not math.isfinite(norm):

@@ -1,8 +1,10 @@
 """The exponential moving average of the weights (Polyak and Juditsky, 1992)."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
-from distfit.optimizers.arena import Chunk, Step
+from distfit.optimizers.arena import Chunk, Run, Step
 
 SLOT = "ema"
 
@@ -26,3 +28,18 @@ def swap(weights: np.ndarray, average: np.ndarray) -> None:
     kept = weights.copy()
     np.copyto(weights, average)
     np.copyto(average, kept)
+
+
+def overwrite(parameters: np.ndarray, slots: Mapping[str, np.ndarray], runs: Sequence[Run]) -> None:
+    """Put the average in the weights' place.
+
+    Args:
+        parameters: the arena.
+        slots: the optimizer's, by name.
+        runs: of the arena, that are overwritten.
+
+    Ranks: local.
+    """
+    for run in runs:
+        place = slice(run.start, run.stop)
+        np.copyto(parameters[place], slots[SLOT][place])

@@ -37,6 +37,7 @@ class Optimizer(Configured, ABC):
             cache; with smaller chunks the calls themselves begin to count.
         hyperparameters: attributes that a callback may change, which ranks then agree on.
         is_layerwise: whether the step at an element depends on others of its parameter.
+        is_in_parts: whether other machines have some of the state, so that `state` cannot be read here.
 
     Raises:
         ValueError: if more than one clip is set, or an argument is out of its range.
@@ -85,7 +86,7 @@ class Optimizer(Configured, ABC):
         self._scratch = np.empty(0)
         self._wide_scratch = np.empty(0)
         self.built = False
-        self._is_restored = False
+        self.is_in_parts = self._is_restored = False
 
     @abstractmethod
     def slot_values(self) -> dict[str, float]:
@@ -225,7 +226,7 @@ class Optimizer(Configured, ABC):
                     moving_average.accumulate(chunk, step, self.ema_momentum)
         self.iterations += 1
         if self.ema_overwrite_frequency and self.iterations % self.ema_overwrite_frequency == 0:
-            self._overwrite_by_ema(arrays.parameters, arrays.slots, part)
+            moving_average.overwrite(arrays.parameters, arrays.slots, part.runs)
 
     @property
     def is_one_pass(self) -> bool:
@@ -273,7 +274,7 @@ class Optimizer(Configured, ABC):
     def finalize_ema(self, parameters: np.ndarray) -> None:
         """Put the moving average in the weights' place, if one is kept: at the end of training."""
         if self.use_ema and self.iterations:
-            self._overwrite_by_ema(parameters, self._slots, self._whole)
+            moving_average.overwrite(parameters, self._slots, self._whole.runs)
 
     def numbers(self) -> dict[str, float]:
         """Return the hyperparameters, by name. No weight decay is a weight decay of 0.0."""
@@ -287,8 +288,19 @@ class Optimizer(Configured, ABC):
             if settable and value != present[name]:
                 setattr(self, name, float(value))
 
+    @property
+    def slot_arrays(self) -> Mapping[str, np.ndarray]:
+        """The arrays of the state by name, for those who know which parts of them are held here."""
+        return self._slots
+
     def state(self) -> dict[str, np.ndarray]:
-        """Return the slots by name: the arrays themselves, ``(size,)`` each. None before `build`."""
+        """Return the slots by name: the arrays themselves, ``(size,)`` each. None before `build`.
+
+        Raises:
+            RuntimeError: if other machines have some of it.
+        """
+        if self.is_in_parts:
+            raise RuntimeError(slots.IN_PARTS)
         return dict(self._slots)
 
     def scalars(self) -> dict[str, float]:
@@ -326,7 +338,7 @@ class Optimizer(Configured, ABC):
             ValueError: if slots are missing, unknown, or of another shape. Nothing is changed then.
         """
         slots.restore(self._slots, arrays)
-        self._is_restored = True
+        self._is_restored, self.is_in_parts = True, False
         self.set_scalars({name: scalars[name] for name in ("iterations", *self.hyperparameters)})
 
     def _allocate(self, size: int, dtype: np.dtype, ordered: tuple[Segment, ...]) -> None:
@@ -343,23 +355,12 @@ class Optimizer(Configured, ABC):
             tuple(segments), self.arrange([Run(s.start, s.stop, self._decays(s.name)) for s in segments])
         )
 
-    def _overwrite_by_ema(self, parameters: np.ndarray, held: slots.Slots, part: Part) -> None:
-        for run in part.runs:
-            place = slice(run.start, run.stop)
-            np.copyto(parameters[place], held[moving_average.SLOT][place])
-
     def _clip(self, arrays: Arrays, part: Part, scale: float, add_up: Callable[[float], float]) -> float:
         if self.clipvalue is self.clipnorm is self.global_clipnorm is None:
             return scale
         gradients = [arrays.gradients[segment.start : segment.stop] for segment in part.segments]
-        if self.clipvalue is not None:
-            return clipping.clip_by_value(gradients, scale, self.clipvalue)
-        if self.clipnorm is not None:
-            return clipping.clip_by_norm(gradients, scale, self.clipnorm, self._wide_scratch)
-        assert self.global_clipnorm is not None  # noqa: S101 - the last of the three
-        return clipping.clip_by_global_norm(
-            gradients, scale, self.global_clipnorm, self._wide_scratch, add_up
-        )
+        limits = self.clipvalue, self.clipnorm, self.global_clipnorm
+        return clipping.clip(gradients, scale, limits, self._wide_scratch, add_up)
 
     def _cut(self, arrays: Arrays, part: Part) -> list[list[Chunk]]:
         """Return what `update_run` gets, one after the other: it is cut once."""

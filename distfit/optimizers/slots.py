@@ -6,6 +6,12 @@ import numpy as np
 
 Slots = dict[str, np.ndarray]
 
+IN_PARTS = (
+    "machines hold parts of this optimizer's state, as compile(shard_optimizer=True) says, and this rank has not all of"
+    " it. Rank 0 has, in on_epoch_end and on_train_end, and behind fit. To save within an epoch, let"
+    " BackupAndRestore do it, or call model.save on all ranks together"
+)
+
 
 def allocate(values: Mapping[str, float], size: int, dtype: np.dtype) -> Slots:
     """Return an array for each slot, filled with the number that it starts from.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from distfit.comm import Communicator
 from distfit.comm.compression import COMPRESSIONS
 from distfit.comm.nodes import Counterparts
 from distfit.optimizers import Part
@@ -35,13 +36,14 @@ class BetweenMachines(ABC):
     Ranks: every rank calls each method, in the order in which they stand here.
     """
 
+    part: Part
+    places: list[slice]
+
     def __init__(self, model: Model, sums: MachineSums) -> None:
         self._model = model
         self._sums = sums
-        self.counts_in_norm = (
-            model.comm.node_ranks[0] == 0
-        )  # root's machine has all parts, and others once more
-        self.divide(Part((), []))
+        # Root's machine has all parts, and others have them once more.
+        self.counts_in_norm = model.comm.node_ranks[0] == 0
 
     def divide(self, part: Part) -> None:
         """Be told of which part of the weights this rank makes the sums over its machine.
@@ -75,6 +77,27 @@ class BetweenMachines(ABC):
 
         Ranks: every rank, behind its part of the update.
         """
+
+    has_whole_state: ClassVar[bool] = True
+    """Whether each machine holds all of the optimizer's state."""
+
+    def lacks_state(self, *, everywhere: bool) -> bool:  # noqa: ARG002 - most machines hold all of it
+        """Say whether root's machine lacks some of the state, or any machine does; alike on all ranks."""
+        return False
+
+    def collect_state(self, *, everywhere: bool) -> None:  # noqa: B027 - most machines hold all of it
+        """Bring the state together on root's machine, or on all.
+
+        Ranks: every rank, where it is lacking; two small messages and the state.
+        """
+
+    def broadcast_state(self, comm: Communicator) -> None:
+        """Continue from root's state.
+
+        Ranks: every rank of `comm`, directly after an agreement; the state.
+        """
+        for array in self._model.optimizer.slot_arrays.values():
+            comm.transport.broadcast(array)
 
     def finish(self) -> None:  # noqa: B027 - most have nothing under way
         """Wait for what is under way, however a step ends."""
@@ -114,9 +137,9 @@ class Replicated(BetweenMachines):
     """
 
     def __init__(self, model: Model, sums: MachineSums, counterparts: Counterparts) -> None:
+        super().__init__(model, sums)
         self._exchange = COMPRESSIONS[model.compiled.compression](counterparts.transport)
         self._overlaps = model.compiled.overlap
-        super().__init__(model, sums)
 
     def divide(self, part: Part) -> None:
         super().divide(part)

@@ -29,6 +29,12 @@ def choose_update(model: Model) -> Update:
     dtype = model.engine.gradients.dtype
     if model.compiled.compression is not None and dtype != np.float32:
         raise ValueError(f"compression takes float32 weights. Received: {dtype}. Leave it out of compile")
+    if model.compiled.shard_optimizer and model.engine.common is None:
+        raise ValueError(
+            "shard_optimizer=True takes a model whose weights can lie in memory that ranks share: one of distfit's"
+            f" layers, or a module of PyTorch on the CPU. Received: {type(model.engine).__name__}. Leave it out of"
+            " compile"
+        )
     if model.comm.is_alone:
         return Alone(model)
     update: Update | None = None

@@ -9,6 +9,7 @@ from distfit import losses, metrics, optimizers
 from distfit.comm.compression import COMPRESSIONS
 from distfit.engines import Engine, Updater
 from distfit.metrics import Metric
+from distfit.training import sharded
 from distfit.training.scores import Scores
 from distfit.utils.configured import describe
 
@@ -36,6 +37,7 @@ class Compiled:
         share_memory: whether ranks of one machine hold one copy of what is trained.
         compression: of what crosses machines, or None.
         overlap: whether gradients cross machines while others are computed.
+        shard_optimizer: whether each machine holds a part of the optimizer's state.
     """
 
     optimizer: Updater
@@ -50,6 +52,7 @@ class Compiled:
     share_memory: bool
     compression: str | None
     overlap: bool
+    shard_optimizer: bool
 
     @classmethod
     def of(
@@ -68,6 +71,7 @@ class Compiled:
         share_memory: bool,
         compression: str | None,
         overlap: bool,
+        shard_optimizer: bool,
     ) -> Compiled:
         """Look everything up. An engine knows more kinds than distfit's own; a model that is not built yet has none.
 
@@ -83,6 +87,13 @@ class Compiled:
         ):
             if policy not in known:
                 raise ValueError(f"{name} is one of {', '.join(map(repr, known))}. Received: {policy!r}")
+        if shard_optimizer:
+            sharded.check(found)
+            if not share_memory or compression is not None:
+                raise ValueError(
+                    "shard_optimizer=True takes share_memory=True, and no compression: what is gathered are weights."
+                    f" Received: share_memory={share_memory}, compression={compression!r}"
+                )
         for name, count in (
             ("steps_per_execution", steps_per_execution),
             ("gradient_accumulation_steps", accumulation),
@@ -103,6 +114,7 @@ class Compiled:
             share_memory,
             compression,
             overlap,
+            shard_optimizer,
         )
         compiled.resolve(None)  # a wrong name is better told here than when the model is built
         return compiled
@@ -122,6 +134,7 @@ class Compiled:
             self.share_memory,
             self.compression,
             self.overlap,
+            self.shard_optimizer,
         )
         return describe(parts)
 
@@ -166,6 +179,7 @@ def compile(  # noqa: A001 - Keras's name
     share_memory: bool = True,
     compression: str | None = None,
     overlap: bool = True,
+    shard_optimizer: bool = False,
 ) -> None:
     """Say how the model is trained.
 
@@ -192,11 +206,15 @@ def compile(  # noqa: A001 - Keras's name
         compression: ``"bfloat16"`` halves the bytes of gradients that cross machines, for slow networks: they are
             rounded to 8 bits of precision, and what that takes away is added in the next update. The numbers are no
             longer those of one rank then, and a training that goes on from a checkpoint forgets what was to be added.
-        overlap: whether gradients are summed while the rest of them is still computed, between machines with one rank
-            each, for layers of distfit's and modules of PyTorch. The numbers are the same.
+        overlap: whether gradients cross machines while others are still computed: with one rank a machine during
+            backward, for layers of distfit's and modules of PyTorch; with several while those of the machine are added
+            up. The numbers are the same.
+        shard_optimizer: whether each machine updates a part of the weights, and holds the optimizer's state of that
+            part alone, for an optimizer of distfit's on several machines; root's machine has room for all of it. The
+            numbers are the same. See `docs/scaling.md` for when it pays, and who can read the state when.
 
     Raises:
-        ValueError: for an unknown name; the text lists the known ones.
+        ValueError: for an unknown name; the text lists the known ones; and for options that exclude each other.
 
     Ranks: local; the start of `fit` checks that all did the same.
     """
@@ -215,5 +233,6 @@ def compile(  # noqa: A001 - Keras's name
             share_memory=share_memory,
             compression=compression,
             overlap=overlap,
+            shard_optimizer=shard_optimizer,
         )
     )

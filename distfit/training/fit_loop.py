@@ -46,8 +46,8 @@ def fit(
     model.progress.forget_gradients()
     recovery.look()
     callbacks.on_train_begin()
-    recovery.restore()
     model.shared_state.place()
+    recovery.restore()
     logs: dict[str, object] = recovery.logs
     for epoch in range(model.progress.initial_epoch, epochs):  # of which on_train_begin may have decided
         callbacks.on_epoch_begin(epoch)
@@ -105,6 +105,7 @@ def train_epoch(
             break
     if progress.accumulated:  # equal on all ranks, and so is whether they meet here
         apply_rest(model)
+    model.update.collect_state()
     model.divergence.check()
     recovery.before_validation(epoch, batch, logs)
     model.scores.finish(comm)

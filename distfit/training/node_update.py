@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distfit.comm import Communicator
 from distfit.comm.node_memory import Field, NodeMemory
 from distfit.comm.nodes import Counterparts, counterparts, share
 from distfit.engines import all_finite
 from distfit.optimizers import Arrays, Part
 from distfit.training.between_machines import BetweenMachines, OneMachine, Replicated
 from distfit.training.machine_sums import MachineSums
+from distfit.training.sharded import Sharded, own_shard
 from distfit.training.update import Update, agree
 
 if TYPE_CHECKING:
@@ -36,27 +38,36 @@ def share_weights(model: Model) -> OnNode | None:
     Ranks: every rank, all of which hold root's copy; the messages of `share` and `counterparts`, and one more.
     """
     engine, optimizer, comm = model.engine, model.optimizer, model.comm
-    arrays = {_WEIGHTS: engine.parameters, **optimizer.state()}
+    others = counterparts(comm)
+    is_sharded = model.compiled.shard_optimizer and not others.alone
+    arrays = {_WEIGHTS: engine.parameters, **optimizer.slot_arrays}
     fields = {name: Field.of(array, engine.common) for name, array in arrays.items()}
+    if is_sharded and comm.node_ranks[0] != 0:
+        shard = own_shard(optimizer, others, comm.local_rank).places()
+        fields |= {
+            name: Field.of(array, engine.common, shard) for name, array in optimizer.slot_arrays.items()
+        }
     memory = share(
         comm,
         fields,
         Field.of(engine.gradients, engine.common),
         otherwise="each rank holds a copy of its own of weights and optimizer state",
+        alone_too=is_sharded,
     )
     if memory is None:
         return None
-    if comm.is_among("local_root"):
-        for name, array in arrays.items():
-            memory.shared[name][...] = array
+    for name, field in fields.items():
+        whole = [slice(None)] if comm.is_among("local_root") else []
+        for place in whole if field.held is None else field.held:
+            memory.shared[name][place] = arrays[name][place]
     comm.reach("the weights in shared memory")
     for name, array in arrays.items():
         memory.own[name][engine.common :] = array[engine.common :]
     gradients = memory.gradients[comm.local_rank]
     gradients[...] = engine.gradients
     engine.move(memory.own[_WEIGHTS], gradients)
-    optimizer.take_slots({name: memory.own[name] for name in optimizer.state()})
-    return OnNode(model, memory, counterparts(comm))
+    optimizer.take_slots({name: memory.own[name] for name in optimizer.slot_arrays})
+    return OnNode(model, memory, others)
 
 
 class OnNode(Update):
@@ -72,13 +83,18 @@ class OnNode(Update):
     """
 
     def __init__(self, model: Model, memory: NodeMemory, counterparts: Counterparts) -> None:
-        self._model, self._memory, self._parts = model, memory, counterparts.parts
+        super().__init__(model)
+        self._memory, self._parts = memory, counterparts.parts
         self._sums = sums = MachineSums(model, memory)
-        self._between: BetweenMachines = (
-            OneMachine(model, sums) if counterparts.alone else Replicated(model, sums, counterparts)
-        )
+        self._between: BetweenMachines
+        if counterparts.alone:
+            self._between = OneMachine(model, sums)
+        elif model.compiled.shard_optimizer:
+            self._between = Sharded(model, sums, counterparts, memory)
+        else:
+            self._between = Replicated(model, sums, counterparts)
         self._lack_room = 0.0  # ranks that have more rows than there is room for
-        slots = {name: memory.shared[name] for name in model.optimizer.state()}
+        slots = {name: memory.shared[name] for name in model.optimizer.slot_arrays}
         self._arrays = Arrays(memory.shared[_WEIGHTS], sums.own, slots)
         self._is_settled = False
         self._divide()
@@ -99,13 +115,26 @@ class OnNode(Update):
 
     def is_current(self) -> bool:
         model, own = self._model, self._memory.own
-        return model.engine.common is not None and all(
-            array is own[name]
-            for name, array in ((_WEIGHTS, model.engine.parameters), *model.optimizer.state().items())
+        return (
+            model.engine.common is not None
+            and model.engine.parameters is own[_WEIGHTS]
+            and all(array is own[name] for name, array in model.optimizer.slot_arrays.items())
         )
 
     def unsettle(self) -> None:
         self._is_settled = False
+
+    @property
+    def has_whole_state(self) -> bool:
+        return self._between.has_whole_state
+
+    def collect_state(self, *, everywhere: bool = False) -> None:
+        if self._between.lacks_state(everywhere=everywhere):
+            self._memory.settle(self._written_for_all)  # which an agreement follows
+            self._between.collect_state(everywhere=everywhere)
+
+    def broadcast_state(self, comm: Communicator) -> None:
+        self._between.broadcast_state(comm)
 
     def release(self) -> None:
         self._sums.products.release()

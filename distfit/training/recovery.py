@@ -252,6 +252,7 @@ class Recovery:
         model, callbacks = self._model, self._callbacks
         model.progress.is_to_save = False
         callbacks.collect()
+        model.update.collect_state()
         if self._backup is not None:
             self._backup.save(capture(model, callbacks, place, logs, metrics, self._data, self._first_epoch))
 

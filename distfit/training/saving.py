@@ -62,6 +62,8 @@ def save_weights(
         _write(filepath, arrays, metadata, overwrite=overwrite)
 
     with self.comm.operation("save_weights"):
+        if include_optimizer:
+            _collect_state(self)
         self.comm.on_root(write)
 
 
@@ -104,6 +106,7 @@ def save(self: Model, filepath: str | os.PathLike[str], overwrite: bool = True) 
     Ranks: every rank together; root writes. In a solo block, or a callback on root, this rank alone.
     """
     with self.comm.operation("save"):
+        _collect_state(self)
         self.comm.on_root(lambda: _save(self, filepath, overwrite=overwrite))
 
 
@@ -135,6 +138,15 @@ def as_checkpoint(self: Model, **state: Any) -> Checkpoint:
             **state,
         },
     )
+
+
+def _collect_state(model: Model) -> None:
+    """Bring the optimizer's state to root. A rank that works alone saves what it has.
+
+    Ranks: every rank that saves.
+    """
+    if model.comm.current is model.comm:
+        model.update.collect_state()
 
 
 def _is_plain(value: object) -> bool:

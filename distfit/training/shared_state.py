@@ -8,6 +8,7 @@ import numpy as np
 
 from distfit.callbacks.dispatch.decisions import Decisions
 from distfit.comm import Communicator, Phase, key_of
+from distfit.optimizers import Optimizer
 from distfit.training.choose_update import choose_update
 from distfit.training.compiled import Compiled
 from distfit.training.update import Everywhere
@@ -42,8 +43,9 @@ class SharedState:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the flat arrays of which each rank holds an equal copy, by name; all weights in one under ``""``."""
-        optimizer = self._model.optimizer
-        return {**self._model.engine.replicated, **({} if optimizer is None else optimizer.state())}
+        model, optimizer = self._model, self._model.optimizer
+        has_state = optimizer is not None and model.update.has_whole_state
+        return {**model.engine.replicated, **(optimizer.state() if has_state else {})}
 
     @property
     def is_new(self) -> bool:
@@ -56,8 +58,28 @@ class SharedState:
         scalars = {} if optimizer is None else optimizer.scalars()
         return {"seed": progress.seed, "step": progress.step, **scalars}
 
+    def check(self) -> None:
+        """Raise if the optimizer's state is in the hands of another model's update, which has divided it.
+
+        Raises:
+            ValueError: on the ranks that have not all of it.
+
+        Ranks: local, before an agreement: between that and a bulk transfer it would be too late.
+        """
+        optimizer = self._model.optimizer
+        if self._model.update.has_whole_state and isinstance(optimizer, Optimizer) and optimizer.is_in_parts:
+            raise ValueError(
+                f"another model has divided the state of this {optimizer.name} among machines, as its"
+                " compile(shard_optimizer=True) says. Give each model an optimizer of its own"
+            )
+
     def describe(self) -> str:
-        """Return what is shared as text. Ranks that share agree on it first: buffers of other lengths must not meet."""
+        """Return what is shared as text. Ranks that share agree on it first: buffers of other lengths must not meet.
+
+        Raises:
+            ValueError: as `check`.
+        """
+        self.check()
         return f"{self._model.engine.describe()}; {self._model.describe_compiled()}"
 
     def numbers(self) -> dict[str, float]:
@@ -107,6 +129,7 @@ class SharedState:
         model = self._model
         if self._placed is not model.compiled:
             keep_freed_memory()
+            model.update.collect_state(everywhere=True)
             model.update.release()
             update = choose_update(model)
             model.comm.reach("the placing of the weights")  # or some would go on without one that failed
@@ -115,6 +138,7 @@ class SharedState:
             # Two models train its layers, or have its optimizer: each rank has copies of its own from here on. Where
             # that is so on some ranks only, the others are elsewhere, and all raise.
             model.comm.reach("weights that another model has taken")
+            model.update.collect_state(everywhere=True)
             model.update.release()
             model.update = Everywhere(model)
 
@@ -134,8 +158,10 @@ class SharedState:
             [progress.seed, progress.step, progress.initial_epoch, *scalars.values()], np.float64
         )
         comm.transport.broadcast(numbers)
-        for array in (self._model.engine.replicated if is_new else self.arrays()).values():
+        for array in self._model.engine.replicated.values():
             comm.transport.broadcast(array)
+        if not is_new:
+            self._model.update.broadcast_state(comm)
         progress.seed, progress.step, progress.initial_epoch = map(int, numbers[:3])
         if optimizer is not None:
             optimizer.set_scalars(dict(zip(scalars, numbers[3:].tolist(), strict=True)))

@@ -153,6 +153,7 @@ def describe(model: Model, data: dict[str, Inputs], settings: dict[str, object],
 
     Ranks: local; reads a few rows of each array.
     """
+    model.shared_state.check()
     same = {"the model": model.engine.describe()}
     same.update({name: repr(value) for name, value in settings.items()})
     rows, arrays = {}, {}

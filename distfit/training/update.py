@@ -58,8 +58,14 @@ def add_to(out: np.ndarray, own: np.ndarray, peers: list[np.ndarray], place: sli
 class Update(ABC):
     """Changes the weights by what all ranks have computed.
 
+    Args:
+        model: what is trained.
+
     Ranks: every rank calls each method, in the order in which they stand here, and all are of one class.
     """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
 
     def is_current(self) -> bool:
         """Say whether weights and optimizer state lie where they did; layers, or an optimizer, may have two models."""
@@ -71,6 +77,26 @@ class Update(ABC):
 
         Ranks: local.
         """
+
+    @property
+    def has_whole_state(self) -> bool:
+        """Whether each machine holds all of the optimizer's state."""
+        return True
+
+    def collect_state(self, *, everywhere: bool = False) -> None:  # noqa: B027 - most machines hold all of it
+        """Bring the optimizer's state together where root can read it, or where all can.
+
+        Ranks: every rank.
+        """
+
+    def broadcast_state(self, comm: Communicator) -> None:
+        """Continue from root's state of the optimizer.
+
+        Ranks: every rank of `comm`, directly after an agreement; the state.
+        """
+        optimizer = self._model.optimizer
+        for array in ({} if optimizer is None else optimizer.state()).values():
+            comm.transport.broadcast(array)
 
     def release(self) -> None:  # noqa: B027 - most updates take nothing
         """Let the model compute gradients as another update needs them.
@@ -145,7 +171,7 @@ class Everywhere(Update):
     """
 
     def __init__(self, model: Model, exchange: Exchange | None = None) -> None:
-        self._model = model
+        super().__init__(model)
         self._exchange = exchange
 
     def unsettle(self) -> None:

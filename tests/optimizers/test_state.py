@@ -1,5 +1,8 @@
 """Building, keeping and restoring an optimizer's state."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -37,6 +40,30 @@ def test_adagrad_starts_from_its_initial_value():
     optimizer = optimizers.Adagrad(initial_accumulator_value=0.25)
     optimizer.build(6, "float32", SEGMENTS)
     assert optimizer.state()["accumulator"].tolist() == [0.25] * 6
+
+
+MEMORY_OF_SLOTS = """
+from pathlib import Path
+import numpy as np
+from distfit import optimizers
+
+def kilobytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+optimizer = optimizers.SGD(momentum=0.9)
+before = kilobytes()
+optimizer.build(10_000_000, "float32", [])
+print(kilobytes() - before)
+"""
+
+
+def test_slots_of_zeros_take_no_memory_before_the_first_update():
+    """Each rank of a machine has some before they share them, which they do not keep."""
+    ended = subprocess.run(
+        [sys.executable, "-c", MEMORY_OF_SLOTS], check=True, capture_output=True, text=True
+    )
+    assert int(ended.stdout) < 10_000  # of 40,000
 
 
 def test_building_again_keeps_the_state():
