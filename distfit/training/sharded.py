@@ -148,11 +148,14 @@ class Sharded(BetweenMachines):
 
         Ranks: every rank of `comm`, directly after an agreement; a number, and root's state.
         """
+        if comm is not self._model.comm:
+            return  # alone: what it has restored is its own, and is forgotten when all ranks meet
         is_whole = np.array([float(not self._optimizer.is_in_parts)])
         comm.transport.broadcast(is_whole)
         slots = self._optimizer.slot_arrays
         if not is_whole[0]:
             self._memory.forget(slots)
+            self._optimizer.is_in_parts = True
             return
         for slot in slots.values():
             for start in range(0, slot.size, _PIECE):
