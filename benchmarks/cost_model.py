@@ -58,18 +58,28 @@ def flat(machine: Machine, job: Job) -> StepTime:
     )
 
 
-def hierarchical(machine: Machine, job: Job, *, bfloat16: bool = False) -> StepTime:
+def hierarchical(machine: Machine, job: Job, *, bfloat16: bool = False, overlap: bool = True) -> StepTime:
     """A machine's ranks sum in its memory, a part each, reduce it with their counterparts elsewhere, and update it.
 
-    This is `distfit.training.node_update`.
+    This is `distfit.training.node_update`. With `overlap` a piece crosses machines while a rank sums up the next one,
+    or multiplies rows for it, and while others are updated; what is between machines is what the rank waits.
     """
     own, within = parts.sums_in_memory(machine, job)
+    update = parts.update(machine, job, share=1 / job.ranks)
+    exchange = parts.exchange(machine, job, bfloat16=bfloat16)
+    between = exchange.seconds
+    if overlap and job.machines > 1:
+        beside = parts.joint_products(machine, job) + within
+        part = job.weights / job.ranks
+        pieces = (1,) * math.ceil(part / PIECE)  # of one length
+        piped = _pipeline(pieces, beside + exchange.before, exchange, exchange.after + update)
+        between = piped - beside - update
     return StepTime(
         compute=parts.compute(machine, job, own),
         messages=parts.small_messages(machine, job, 2 if job.machines == 1 else 3),
         within=within,
-        between=parts.exchange(machine, job, bfloat16=bfloat16).seconds,
-        update=parts.update(machine, job, share=1 / job.ranks),
+        between=between,
+        update=update,
     )
 
 
@@ -78,7 +88,7 @@ def sharded(machine: Machine, job: Job) -> StepTime:
 
     A reduction is a reduce-scatter and an all-gather (Thakur et al., 2005), and the update may stand between the two:
     what is gathered are then weights (ZeRO's first stage: Rajbhandari et al., 2020). No more bytes are sent, and one
-    small message more, since a bulk transfer follows an agreement. distfit does not have it.
+    small message more, since a bulk transfer follows an agreement. This is `distfit.training.sharded`.
     """
     own, within = parts.sums_in_memory(machine, job)
     return StepTime(
@@ -97,10 +107,12 @@ def overlapped(machine: Machine, job: Job, *, bfloat16: bool = False) -> StepTim
     from the one to the other (Li et al., 2020, have its first half). What is between machines is what the rank waits.
 
     Raises:
-        ValueError: if machines have several ranks: their sums stay behind backward.
+        ValueError: if machines have several ranks: their sums begin behind backward, as in `hierarchical`.
     """
     if job.ranks != 1:
-        raise ValueError(f"sums overlap where machines have one rank each. Received: {job.ranks} ranks")
+        raise ValueError(
+            f"sums begin in backward where machines have one rank each. Received: {job.ranks} ranks"
+        )
     if job.machines == 1:
         return flat(machine, job)
     compute, update = parts.compute(machine, job), parts.update(machine, job, share=1.0)

@@ -173,13 +173,24 @@ def sums_in_memory(machine: Machine, job: Job) -> tuple[float, float]:
     ranks, rows = job.ranks, job.rows_of_rank
     if ranks == 1:
         return 1.0, 0.0
-    joined = [n for n in job.layers if job.joins_products and 2 * rows * math.sqrt(n) <= n]
+    joined = _joined(job)
     share = sum(joined) / job.weights
     of_rows = sum(math.sqrt(n) for n in joined) * rows * (ranks + 3) * job.bytes_per_weight
-    products = share * _arithmetic(machine, job) / 3  # of three that `compute` counts
-    waits_for_rows = max(0.0, _memory(machine, job, of_rows) - products)
+    waits_for_rows = max(0.0, _memory(machine, job, of_rows) - joint_products(machine, job))
     of_gradients = (1 - share) * (1 + 1 / ranks) * job.bytes
     return 1 - share + share / ranks, waits_for_rows + _memory(machine, job, of_gradients)
+
+
+def joint_products(machine: Machine, job: Job) -> float:
+    """Multiply the rows of a machine's ranks for a part of the gradients: one product of three, behind backward."""
+    return sum(_joined(job)) / job.weights * _arithmetic(machine, job) / 3
+
+
+def _joined(job: Job) -> list[int]:
+    """Return the weights of the layers whose gradients a machine's ranks compute together."""
+    if job.ranks == 1 or not job.joins_products:
+        return []
+    return [n for n in job.layers if 2 * job.rows_of_rank * math.sqrt(n) <= n]
 
 
 def _arithmetic(machine: Machine, job: Job) -> float:

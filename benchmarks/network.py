@@ -1,4 +1,4 @@
-"""Two ranks on two hosts, between which a gigabit a second goes."""
+"""Two hosts of one rank and of two, between which a gigabit a second goes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ LIMIT_S = 500.0
 
 
 def measure(job: Job) -> list[Figure]:
-    """Return the figures of `network_job` on the hosts; none where there can be no hosts.
+    """Return the figures of `network_job` and `network_ranks_job` on the hosts; none where there can be no hosts.
 
-    Ranks: one, which starts the job.
+    Ranks: one, which starts the jobs.
     """
-    return measure_on_hosts("network_job", [RATE], LIMIT_S, quick=job.quick).get(RATE, [])
+    figures = []
+    for module, ranks in (("network_job", 1), ("network_ranks_job", 2)):
+        figures += measure_on_hosts(module, [RATE], LIMIT_S, ranks=ranks, quick=job.quick).get(RATE, [])
+    return figures
 
 
 if __name__ == "__main__":

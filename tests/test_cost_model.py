@@ -202,7 +202,26 @@ def test_rounding_for_an_overlapped_sum_is_the_ranks_work():
     assert overlapped_compressed(machine, TWO_PIECES).between == about(3.5 * 2 * PIECE * 1e-6)
 
 
-def test_sums_of_several_ranks_of_a_machine_are_not_overlapped():
+FOUR_PIECES = Job((4 * PIECE,), rows=4, machines=2, ranks=2)  # two pieces a rank
+
+
+def test_a_machines_pieces_are_sent_while_rows_of_others_are_multiplied():
+    # Of three products of a second each, one is made piece by piece: the first is there after half of it.
+    machine = Machine(per_byte=1e-6, per_operation=1 / (8 * PIECE))
+    step = hierarchical(machine, FOUR_PIECES)
+    assert step.compute == about(3.0)
+    assert step.between == about(0.5 + 4 * 1.048576 - 1.0)
+    assert hierarchical(machine, FOUR_PIECES, overlap=False).between == about(4 * 1.048576)
+
+
+def test_a_machines_pieces_are_updated_while_others_are_on_their_way():
+    machine = Machine(per_byte=1e-6, per_weight_updated=0.5 / PIECE)
+    step = hierarchical(machine, replace(FOUR_PIECES, joins_products=False))
+    assert step.update == about(1.0)
+    assert step.between == about(4 * 1.048576 + 0.5 - 1.0)
+
+
+def test_sums_of_several_ranks_of_a_machine_do_not_begin_in_backward():
     with pytest.raises(ValueError, match="Received: 2 ranks"):
         overlapped(Machine(), replace(THOUSAND, machines=2, ranks=2))
 
@@ -232,14 +251,23 @@ def test_with_an_infinite_bandwidth_only_latencies_are_left_between_machines(mac
     )
     rounds = (job.machines - 1).bit_length()
     assert flat(fast, job).between == about(2 * rounds * machine.latency)
-    assert hierarchical(fast, job).between == about(2 * rounds * machine.latency)
-    assert compressed(fast, job).between == about(2 * (job.machines - 1) * machine.latency)
+    assert hierarchical(fast, job, overlap=False).between == about(2 * rounds * machine.latency)
+    in_halves = hierarchical(fast, job, bfloat16=True, overlap=False)
+    assert in_halves.between == about(2 * (job.machines - 1) * machine.latency)
 
 
 @given(machines, on_single_ranks)
 def test_overlapping_costs_a_small_message_at_most(machine, job):
     behind = flat(machine, job)
     assert overlapped(machine, job).seconds <= at_most(behind.seconds + behind.messages)
+
+
+@given(machines, jobs, st.booleans())
+def test_overlapping_on_machines_of_several_ranks_costs_nothing(machine, job, bfloat16):
+    together = hierarchical(machine, job, bfloat16=bfloat16)
+    behind = hierarchical(machine, job, bfloat16=bfloat16, overlap=False)
+    assert together.seconds <= at_most(behind.seconds)
+    assert at_most(together.seconds) >= together.compute + together.within + together.update
 
 
 @given(machines, on_single_ranks)

@@ -9,6 +9,7 @@ rank's own. `settle` makes what ranks wrote common, and gives their own pages up
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _PAGES = "/proc/self/pagemap"
+_POPULATE_WRITE = 23  # of madvise(2)
 # Of an entry of pagemap (Linux, Documentation/admin-guide/mm/pagemap.rst): it is there, in memory or in swap; and it is
 # a page of the file, which is nobody's own.
 _THERE, _OF_FILE = np.uint64(3 << 62), np.uint64(1 << 61)
@@ -149,6 +151,24 @@ class NodeMemory:
                     if inner.start < inner.stop:
                         self.shared[name][inner] = own[inner]
             self._private.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def find(self, names: Collection[str], rank: int, ranks: int) -> None:
+        """Have the system find memory for all of some arrays, of which ranks held parts: a rank's share of it.
+
+        Raises:
+            OSError: if there is not enough. Older systems than Linux 5.14 do not say so before it is used.
+
+        Ranks: local; every rank of the machine.
+        """
+        for (name, array), start in zip(self.own.items(), self._starts, strict=True):
+            pages = _in_pages(array.nbytes) // mmap.PAGESIZE
+            first, last = (pages * number // ranks * mmap.PAGESIZE for number in (rank, rank + 1))
+            if name in names and first < last:
+                try:
+                    self._shared.madvise(_POPULATE_WRITE, start + first, last - first)
+                except OSError as error:
+                    if error.errno != errno.EINVAL:
+                        raise
 
     def forget(self, names: Collection[str]) -> None:
         """Read what is common of some arrays again, whatever this rank has written to its own.

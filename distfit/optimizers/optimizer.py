@@ -37,7 +37,9 @@ class Optimizer(Configured, ABC):
             cache; with smaller chunks the calls themselves begin to count.
         hyperparameters: attributes that a callback may change, which ranks then agree on.
         is_layerwise: whether the step at an element depends on others of its parameter.
-        is_in_parts: whether other machines have some of the state, so that `state` cannot be read here.
+        is_divided: whether machines hold parts of the state, so that what is written to it here might not count.
+        is_in_parts: whether some of it is elsewhere now, so that `state` cannot be read here.
+        restored: how many states were restored.
 
     Raises:
         ValueError: if more than one clip is set, or an argument is out of its range.
@@ -86,7 +88,8 @@ class Optimizer(Configured, ABC):
         self._scratch = np.empty(0)
         self._wide_scratch = np.empty(0)
         self.built = False
-        self.is_in_parts = self._is_restored = False
+        self.is_divided = self.is_in_parts = False
+        self.restored = 0
 
     @abstractmethod
     def slot_values(self) -> dict[str, float]:
@@ -120,8 +123,8 @@ class Optimizer(Configured, ABC):
 
     @property
     def is_new(self) -> bool:
-        """Whether the slots hold what they start from: there was no update yet, and no saved state."""
-        return self.iterations == 0 and not self._is_restored
+        """Whether there was no update yet, and no state was restored."""
+        return self.iterations == 0 and self.restored == 0
 
     @property
     def scheduled(self) -> bool:
@@ -257,6 +260,7 @@ class Optimizer(Configured, ABC):
         """
         self._slots = dict(arrays)
         self._cuts = None
+        self.is_divided = False
 
     def swap_ema(self, parameters: np.ndarray) -> None:
         """Exchange the weights and their moving average. Before the first update it does nothing.
@@ -294,14 +298,16 @@ class Optimizer(Configured, ABC):
         return self._slots
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the slots by name: the arrays themselves, ``(size,)`` each. None before `build`.
+        """Return the slots by name, to be read: the arrays themselves, ``(size,)`` each. None before `build`.
+
+        They are replaced by `restore`. What a rank writes to them past that, other ranks need not hear of.
 
         Raises:
             RuntimeError: if other machines have some of it.
         """
         if self.is_in_parts:
             raise RuntimeError(slots.IN_PARTS)
-        return dict(self._slots)
+        return slots.read_only(self._slots) if self.is_divided else dict(self._slots)
 
     def scalars(self) -> dict[str, float]:
         """Return the numbers that belong to the state: `iterations` and the hyperparameters."""
@@ -338,7 +344,8 @@ class Optimizer(Configured, ABC):
             ValueError: if slots are missing, unknown, or of another shape. Nothing is changed then.
         """
         slots.restore(self._slots, arrays)
-        self._is_restored, self.is_in_parts = True, False
+        self.restored += 1
+        self.is_in_parts = False
         self.set_scalars({name: scalars[name] for name in ("iterations", *self.hyperparameters)})
 
     def _allocate(self, size: int, dtype: np.dtype, ordered: tuple[Segment, ...]) -> None:

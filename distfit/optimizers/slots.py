@@ -24,6 +24,14 @@ def allocate(values: Mapping[str, float], size: int, dtype: np.dtype) -> Slots:
     }
 
 
+def read_only(slots: Mapping[str, np.ndarray]) -> Slots:
+    """Return the same arrays, which cannot be written there."""
+    views = {name: slot.view() for name, slot in slots.items()}
+    for view in views.values():
+        view.flags.writeable = False
+    return views
+
+
 def restore(slots: Slots, arrays: Mapping[str, np.ndarray]) -> None:
     """Copy saved arrays into the slots, all of them or none.
 

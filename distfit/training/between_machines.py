@@ -31,19 +31,19 @@ class BetweenMachines(ABC):
     Attributes:
         part: what this rank updates.
         places: where that lies.
-        counts_in_norm: whether this rank's part counts in a norm for which all ranks add up theirs: each weight once.
+        has_whole_state: whether each machine holds all of the optimizer's state.
 
     Ranks: every rank calls each method, in the order in which they stand here.
     """
 
     part: Part
     places: list[slice]
+    has_whole_state: ClassVar[bool] = True
 
     def __init__(self, model: Model, sums: MachineSums) -> None:
         self._model = model
         self._sums = sums
-        # Root's machine has all parts, and others have them once more.
-        self.counts_in_norm = model.comm.node_ranks[0] == 0
+        self._is_on_roots = model.comm.node_ranks[0] == 0
 
     def divide(self, part: Part) -> None:
         """Be told of which part of the weights this rank makes the sums over its machine.
@@ -54,9 +54,17 @@ class BetweenMachines(ABC):
         self.places = part.places()
 
     @property
+    def counts_in_norm(self) -> bool:
+        """Whether this rank's part counts in a norm for which all ranks add up theirs: each weight once."""
+        return self._is_on_roots  # that machine has all parts, and others have them once more
+
+    @property
     def _is_looked_at(self) -> bool:
         """Whether gradients are looked at before they are used."""
         return self._model.compiled.on_nan != "ignore"
+
+    def bind(self) -> None:  # noqa: B027 - most begin nothing that an agreement does not precede directly
+        """As `Update.bind`."""
 
     @abstractmethod
     def reduce(self) -> None:
@@ -66,7 +74,7 @@ class BetweenMachines(ABC):
         """
 
     @abstractmethod
-    def sums(self, weight: float) -> tuple[float, Gather | None]:
+    def begin_update(self, weight: float) -> tuple[float, Gather | None]:
         """Return what the sums are to be divided by, and what returns them at a place, if not this rank's buffer.
 
         Ranks: local.
@@ -78,8 +86,11 @@ class BetweenMachines(ABC):
         Ranks: every rank, behind its part of the update.
         """
 
-    has_whole_state: ClassVar[bool] = True
-    """Whether each machine holds all of the optimizer's state."""
+    def abandon(self, error: BaseException) -> None:  # noqa: B027 - most have nothing under way
+        """As `Update.abandon`."""
+
+    def finish(self) -> None:  # noqa: B027 - most have nothing under way
+        """As `Update.finish`."""
 
     def lacks_state(self, *, everywhere: bool) -> bool:  # noqa: ARG002 - most machines hold all of it
         """Say whether root's machine lacks some of the state, or any machine does; alike on all ranks."""
@@ -91,16 +102,11 @@ class BetweenMachines(ABC):
         Ranks: every rank, where it is lacking; two small messages and the state.
         """
 
-    def broadcast_state(self, comm: Communicator) -> None:
-        """Continue from root's state.
+    def broadcast_state(self, comm: Communicator) -> None:  # noqa: B027 - only where machines hold parts of it
+        """Continue from root's state, where not each machine holds all of it.
 
         Ranks: every rank of `comm`, directly after an agreement; the state.
         """
-        for array in self._model.optimizer.slot_arrays.values():
-            comm.transport.broadcast(array)
-
-    def finish(self) -> None:  # noqa: B027 - most have nothing under way
-        """Wait for what is under way, however a step ends."""
 
 
 class OneMachine(BetweenMachines):
@@ -115,7 +121,7 @@ class OneMachine(BetweenMachines):
             self._sums.add_up(self.places)
             self._model.progress.torn = False
 
-    def sums(self, weight: float) -> tuple[float, Gather | None]:
+    def begin_update(self, weight: float) -> tuple[float, Gather | None]:
         divisor = self._model.engine.finish_sum(weight, self.places)
         return divisor, None if self._are_written else self._sums.gather
 
@@ -124,9 +130,13 @@ class Replicated(BetweenMachines):
     """Each machine gets all sums and updates all of its weights: the ranks with the same part reduce it.
 
     The sum of a piece between machines begins when this machine's is there, and is on its way while the machine's sums
-    of other pieces are made, and others are updated. Why that cannot deadlock: behind the agreement on the step each
-    rank is bound to begin the sums of all its pieces, whatever happens. One that fails begins the rest with what
-    happens to be there, and tells the others in the next message, to which all of them come before they wait for a sum.
+    of other pieces are made, and others are updated.
+
+    Why that cannot deadlock: from the agreement on the step on, each rank is bound to begin the sums of all its pieces,
+    whatever happens. Behind it all come to one message before any of them waits for a sum. A rank that fails before
+    that begins what is left with what happens to be there, tells the others in whichever message they come to, and then
+    waits, as they do when they have heard. One that fails later waits first, as they all do, and tells them then: a sum
+    may take a second transfer, which begins on ranks that wait for it, and on none that is in a message.
 
     Args:
         model: what is trained.
@@ -140,6 +150,7 @@ class Replicated(BetweenMachines):
         super().__init__(model, sums)
         self._exchange = COMPRESSIONS[model.compiled.compression](counterparts.transport)
         self._overlaps = model.compiled.overlap
+        self._is_before_message = False
 
     def divide(self, part: Part) -> None:
         super().divide(part)
@@ -147,45 +158,36 @@ class Replicated(BetweenMachines):
         pieces = [piece for place in self.places for piece in cut(place, end)]
         self._pieces = SumsInPieces(self._exchange, pieces if self._overlaps else self.places)
 
-    def reduce(self) -> None:
+    def bind(self) -> None:
         if self._overlaps:
-            self._begin()
-        else:
-            self._sums.add_up(self.places)
+            self._pieces.open(self._sums.own)
+            self._is_before_message = True
+
+    def reduce(self) -> None:
+        model = self._model
+        for piece in reversed(self._pieces.pieces):
+            self._sums.add_up([piece])
+            if self._overlaps:
+                self._pieces.begin_from(piece.start)
         # Nothing that could fail may lie directly before a reduction, and none may change a weight before all are here.
-        self._model.comm.reach("the sums of each machine")
+        model.comm.reach("the sums of each machine")
+        self._is_before_message = False
         if not self._overlaps:
             self._exchange.all_reduce([self._sums.own[place] for place in self.places])
-        elif (
-            self._is_looked_at
-            or self._model.engine.reads_whole_weights
-            or not self._model.optimizer.is_one_pass
-        ):
+        elif self._is_looked_at or model.engine.reads_whole_weights or not model.optimizer.is_one_pass:
             self._pieces.close()  # all are needed before the first is used
 
-    def _begin(self) -> None:
-        self._pieces.open(self._sums.own)
-        try:
-            for piece in reversed(self._pieces.pieces):
-                self._sums.add_up([piece])
-                self._pieces.begin_from(piece.start)
-        except BaseException as error:
-            self._pieces.begin_from(0)
-            # The others hear of it before they wait for any sum. Then all wait for all of them, in `finish`.
-            self._model.comm.agreement.tell(error)
-            raise
-
-    def sums(self, weight: float) -> tuple[float, Gather | None]:
+    def begin_update(self, weight: float) -> tuple[float, Gather | None]:
         engine = self._model.engine
         if not self._pieces.are_open:
             return engine.finish_sum(weight, self.places), None
+        return engine.finish_sum(weight, []), self._pieces.finished_by(engine, weight)
 
-        def arrived(place: slice) -> np.ndarray:
-            sums = self._pieces.take(place)
-            engine.finish_sum(weight, [place])
-            return sums
-
-        return engine.finish_sum(weight, []), arrived
+    def abandon(self, error: BaseException) -> None:
+        if self._pieces.are_open and self._is_before_message:
+            self._pieces.begin_from(0)
+            self._model.comm.agreement.tell(error)
+        self._pieces.close()
 
     def finish(self) -> None:
         self._pieces.close()

@@ -84,34 +84,37 @@ class OnNode(Update):
 
     def __init__(self, model: Model, memory: NodeMemory, counterparts: Counterparts) -> None:
         super().__init__(model)
-        self._memory, self._parts = memory, counterparts.parts
-        self._sums = sums = MachineSums(model, memory)
-        self._between: BetweenMachines
-        if counterparts.alone:
-            self._between = OneMachine(model, sums)
-        elif model.compiled.shard_optimizer:
-            self._between = Sharded(model, sums, counterparts, memory)
-        else:
-            self._between = Replicated(model, sums, counterparts)
+        self._memory, self._counterparts = memory, counterparts
+        self._optimizer = model.optimizer  # the model may get another one
+        self._sums = MachineSums(model, memory)
         self._lack_room = 0.0  # ranks that have more rows than there is room for
-        slots = {name: memory.shared[name] for name in model.optimizer.slot_arrays}
-        self._arrays = Arrays(memory.shared[_WEIGHTS], sums.own, slots)
+        slots = {name: memory.shared[name] for name in self._optimizer.slot_arrays}
+        self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums.own, slots)
         self._is_settled = False
-        self._divide()
+        self._between = self._divided()
 
-    def _divide(self) -> None:
-        comm, optimizer = self._model.comm, self._model.optimizer
-        self._in_wholes = optimizer.takes_whole_parameters
-        parts = optimizer.divide(self._parts)
+    def _divided(self) -> BetweenMachines:
+        """Divide the weights among the ranks, and return what this one does about other machines with its part."""
+        model, comm, optimizer = self._model, self._model.comm, self._optimizer
+        between: BetweenMachines
+        if self._counterparts.alone:
+            between = OneMachine(model, self._sums)
+        elif model.compiled.shard_optimizer:
+            between = Sharded(model, self._sums, self._counterparts, self._memory)
+        else:
+            between = Replicated(model, self._sums, self._counterparts)
+        parts = optimizer.divide(self._counterparts.parts)
         part = parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), [])
+        between.divide(part)
+        self._in_wholes = optimizer.takes_whole_parameters
         self._places = part.places()
-        self._between.divide(part)
         # Frozen parameters are nobody's part. The first rank of a machine writes what is written to them.
         self._written_for_all = list(self._places)
         if comm.is_among("local_root"):
             (whole,) = optimizer.divide(1)
             ends = [0, *(bound for place in whole.places() for bound in (place.start, place.stop))]
-            self._written_for_all += map(slice, ends[::2], [*ends[1::2], self._model.engine.common])
+            self._written_for_all += map(slice, ends[::2], [*ends[1::2], model.engine.common])
+        return between
 
     def is_current(self) -> bool:
         model, own = self._model, self._memory.own
@@ -126,26 +129,43 @@ class OnNode(Update):
 
     @property
     def has_whole_state(self) -> bool:
-        return self._between.has_whole_state
+        return self._between.has_whole_state or self._model.optimizer is not self._optimizer
 
     def collect_state(self, *, everywhere: bool = False) -> None:
-        if self._between.lacks_state(everywhere=everywhere):
-            self._memory.settle(self._written_for_all)  # which an agreement follows
-            self._between.collect_state(everywhere=everywhere)
+        if self.has_whole_state or not self._between.lacks_state(everywhere=everywhere):
+            return
+        self._memory.settle(self._written_for_all)  # which an agreement follows
+        if everywhere:
+            self._memory.find(
+                self._optimizer.slot_arrays, self._model.comm.local_rank, self._model.comm.local_size
+            )
+        self._between.collect_state(everywhere=everywhere)
 
     def broadcast_state(self, comm: Communicator) -> None:
-        self._between.broadcast_state(comm)
+        if self.has_whole_state:
+            super().broadcast_state(comm)
+        else:
+            self._between.broadcast_state(comm)
 
     def release(self) -> None:
         self._sums.products.release()
+
+    def bind(self) -> None:
+        self._between.bind()
+
+    def abandon(self, error: BaseException) -> None:
+        self._between.abandon(error)
 
     def finish(self) -> None:
         self._between.finish()
 
     def reduce(self) -> None:
-        if self._model.optimizer.takes_whole_parameters != self._in_wholes:  # a callback has set a clip
-            self._divide()
-            self._model.comm.reach("other parts of an update")  # or one that failed would begin no sums
+        if self._optimizer.takes_whole_parameters != self._in_wholes:  # a callback has set a clip
+            between = self._divided()
+            self._model.comm.reach("other parts of an update")
+            # Until here all were bound by the old parts, also those that have failed in dividing them anew.
+            self._between = between
+            self._between.bind()
         self._between.reduce()
 
     def is_finite(self) -> bool:
@@ -159,10 +179,10 @@ class OnNode(Update):
         if has_run or not self._is_settled:
             self._memory.settle(self._written_for_all)
             self._is_settled = True
-        divisor, gather = self._between.sums(weight)
+        divisor, gather = self._between.begin_update(weight)
         if engine.reads_whole_weights:
             comm.reach("the gradients of the penalties")  # before any weight changes
-        self._model.optimizer.apply_part(
+        self._optimizer.apply_part(
             self._arrays,
             self._between.part,
             divisor,

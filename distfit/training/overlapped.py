@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from distfit.comm.exchange import Exchange
 from distfit.training.sums_in_pieces import SumsInPieces, cut
 from distfit.training.update import Everywhere, is_plain
@@ -42,21 +40,26 @@ class Overlapped(Everywhere):
     def __init__(self, model: Model, exchange: Exchange) -> None:
         super().__init__(model, exchange)
         self._sums = SumsInPieces(exchange, cut(slice(0, model.engine.common or 0)))
-        self._is_one_pass = False
+        self._is_one_pass = self._is_agreed = False
 
     def begin_sums(self) -> None:
         self._sums.open(self._model.engine.gradients)
+        self._is_agreed = False
 
     def begin_sum_from(self, start: int) -> None:
         self._sums.begin_from(start)
 
+    def bind(self) -> None:
+        if not self._sums.are_open:  # gradients that were accumulated, and are left at the end of an epoch
+            self._sums.open(self._model.engine.gradients)
+        self._is_agreed = True
+
     def abandon(self, error: BaseException) -> None:
-        if not self._sums.are_open:
-            return
-        self._sums.begin_from(0)  # and waits for nothing yet
-        # Others may be in a small message still, before they have begun all sums: not before they have heard of it.
-        self._model.comm.agreement.tell(error)
-        self.finish()
+        if self._sums.are_open and not self._is_agreed:
+            self._sums.begin_from(0)  # and waits for nothing yet
+            # Others may be in a small message still, before they have begun all sums: not before they have heard.
+            self._model.comm.agreement.tell(error)
+        self.finish()  # behind the agreement on the step the others wait for the sums first, too
 
     def complete(self) -> None:
         self._sums.complete()
@@ -66,8 +69,6 @@ class Overlapped(Everywhere):
 
     def reduce(self) -> None:
         engine, optimizer = self._model.engine, self._model.optimizer
-        if not self._sums.are_open:  # gradients that were accumulated, and are left at the end of an epoch
-            self._sums.open(engine.gradients)
         self._sums.begin_from(0)
         self._is_one_pass = is_plain(optimizer) and optimizer.is_one_pass and not engine.reads_whole_weights
         if not self._is_one_pass:
@@ -78,11 +79,5 @@ class Overlapped(Everywhere):
         if not self._is_one_pass:
             engine.update(weight)
             return
-        divisor = engine.finish_sum(weight, [])
-
-        def gather(place: slice) -> np.ndarray:
-            sums = self._sums.take(place)
-            engine.finish_sum(weight, [place])
-            return sums
-
-        optimizer.apply(engine.parameters, engine.gradients, divisor, gather=gather)
+        gather = self._sums.finished_by(engine, weight)
+        optimizer.apply(engine.parameters, engine.gradients, engine.finish_sum(weight, []), gather=gather)

@@ -85,6 +85,7 @@ def load_weights(self: Model, filepath: str | os.PathLike[str], skip_mismatch: b
     Ranks: every rank together; root reads, and its weights are shared. In a solo block this rank alone.
     """
     with self.comm.operation("load_weights"):
+        self.shared_state.check()
         self.comm.on_root(lambda: _load(self, os.fspath(filepath), skip=skip_mismatch))
     with self.comm.operation(f"the sharing of the weights of {self.shared_state.describe()}"):
         # A second operation: root's error has reached all ranks before the weights are sent.

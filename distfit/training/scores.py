@@ -56,7 +56,7 @@ class Scores:
         """Forget all rows."""
         self._sums = np.zeros(self.length)
         self._late_states: list[State] = [metric.zero() for metric, _ in self._late]
-        self._measured: list[State] = []
+        self._merged: list[State] = []
 
     def measure(self, total: float, weight: float, y: Any, y_pred: Any, sample_weight: Any) -> np.ndarray:
         """Return what this rank's rows contribute, as the vector that is to be summed over all ranks.
@@ -74,17 +74,17 @@ class Scores:
             state = metric.measure(y, y_pred, sample_weight if use_weight else None)
             for name, field in fields.items():
                 field[...] = state[name] if field.size == 1 else np.ravel(state[name])
-        self._measured = [
-            metric.measure(y, y_pred, sample_weight if use_weight else None)
-            for metric, use_weight in self._late
+        # Merged now: behind the agreement on a step the others may be in a reduction already when this raises.
+        self._merged = [
+            metric.merge(state, metric.measure(y, y_pred, sample_weight if use_weight else None))
+            for (metric, use_weight), state in zip(self._late, self._late_states, strict=True)
         ]
         return vector
 
     def absorb(self, sums: np.ndarray) -> float:
         """Add a step's sums over all ranks, and return the number of loss values among them."""
-        for i, state in enumerate(self._measured):
-            self._late_states[i] = self._late[i][0].merge(self._late_states[i], state)
-        self._measured = []
+        if self._merged:
+            self._late_states, self._merged = self._merged, []
         if not sums.size:  # no rank had a row
             return 0.0
         self._sums += sums
@@ -92,7 +92,7 @@ class Scores:
 
     def disregard(self) -> None:
         """Forget what was measured since the last `absorb`: the rows of a step that is skipped."""
-        self._measured = []
+        self._merged = []
 
     def finish(self, comm: Communicator) -> None:
         """Bring the metrics together that no step carried.

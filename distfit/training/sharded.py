@@ -83,17 +83,18 @@ class Sharded(BetweenMachines):
     """
 
     has_whole_state = False
+    counts_in_norm = True
 
     def __init__(
         self, model: Model, sums: MachineSums, counterparts: Counterparts, memory: NodeMemory
     ) -> None:
         super().__init__(model, sums)
+        check(model.optimizer)  # a callback may have set a clip since `compile`, on all ranks
         self._counterparts, self._transport, self._memory = counterparts, counterparts.transport, memory
         self._optimizer = model.optimizer  # the model may get another one
-        self._is_on_roots, self.counts_in_norm = self.counts_in_norm, True
         self._piece = np.empty(_PIECE, sums.own.dtype)
-        self._is_collected = True  # root's machine has all of it, as all had
-        model.optimizer.is_in_parts = not self._is_on_roots
+        self._is_collected, self._is_everywhere = True, False  # root's machine has all of it, as all had
+        self._optimizer.is_divided, self._optimizer.is_in_parts = True, not self._is_on_roots
 
     def divide(self, part: Part) -> None:
         shards = shards_of(self._optimizer, self._counterparts, self._model.comm.local_rank)
@@ -101,46 +102,47 @@ class Sharded(BetweenMachines):
         super().divide(own_shard(self._optimizer, self._counterparts, self._model.comm.local_rank))
         self._stretches = [Stretch.of(place, shards, number) for place in part.places()]
         longest = max((stretch.counts[number] for stretch in self._stretches), default=0)
-        self._sent = np.empty(longest, self._sums.own.dtype)
+        self._shard = np.empty(longest, self._sums.own.dtype)  # on its way
 
     def reduce(self) -> None:
-        check(self._optimizer)  # a callback may have set a clip, on all ranks
         gradients = self._sums.own
         self._sums.add_up([stretch.place for stretch in self._stretches])
         self._model.comm.reach("the sums of each machine")
+        self._is_collected = self._is_everywhere = False
+        self._optimizer.is_in_parts = True
         for stretch in self._stretches:
-            received = self._sent[: stretch.counts[self._transport.rank]]
+            received = self._shard[: stretch.counts[self._transport.rank]]
             self._transport.reduce_scatter(gradients[stretch.place], stretch.counts, received)
             gradients[stretch.own] = received
 
-    def sums(self, weight: float) -> tuple[float, Gather | None]:
-        self._is_collected, self._optimizer.is_in_parts = False, True
+    def begin_update(self, weight: float) -> tuple[float, Gather | None]:
         return self._model.engine.finish_sum(weight, self.places), None
 
     def send_weights(self, weights: np.ndarray) -> None:
         self._model.comm.reach("the update of each machine's weights")
-        self._gather(weights, everywhere=True)
+        self._bring_together(weights, everywhere=True)
 
-    def _gather(self, array: np.ndarray, *, everywhere: bool) -> None:
+    def _bring_together(self, array: np.ndarray, *, everywhere: bool) -> None:
         """Bring the shards of an array together, on all machines or on root's."""
         gather = self._transport.all_gather if everywhere else self._transport.gather
         for stretch in self._stretches:
-            sent = self._sent[: stretch.counts[self._transport.rank]]
+            sent = self._shard[: stretch.counts[self._transport.rank]]
             sent[:] = array[stretch.own]
             gather(sent, stretch.counts, array[stretch.place])
 
     # -- the state ----------------------------------------------------------------------------------------------------
 
     def lacks_state(self, *, everywhere: bool) -> bool:
-        return everywhere or not self._is_collected
+        return not (self._is_everywhere if everywhere else self._is_collected)
 
     def collect_state(self, *, everywhere: bool) -> None:
         comm = self._model.comm
         comm.reach("the optimizer's state")
         for name in self._optimizer.slot_arrays:
-            self._gather(self._memory.shared[name], everywhere=everywhere)
+            self._bring_together(self._memory.shared[name], everywhere=everywhere)
         comm.reach("the optimizer's state, brought together")  # before anybody reads it
-        self._is_collected = True
+        self._is_collected, self._is_everywhere = True, everywhere
+        self._optimizer.is_divided = not everywhere
         self._optimizer.is_in_parts = not (everywhere or self._is_on_roots)
 
     def broadcast_state(self, comm: Communicator) -> None:
@@ -160,7 +162,8 @@ class Sharded(BetweenMachines):
         for slot in slots.values():
             for start in range(0, slot.size, _PIECE):
                 self._take_piece(comm, slot, slice(start, min(start + _PIECE, slot.size)))
-        self._is_collected, self._optimizer.is_in_parts = True, not comm.is_root
+        self._is_collected, self._is_everywhere = True, False
+        self._optimizer.is_in_parts = not comm.is_root
 
     def _take_piece(self, comm: Communicator, slot: np.ndarray, place: slice) -> None:
         """Receive what root has at a place, and keep what of it is this rank's; root sends it."""

@@ -33,8 +33,10 @@ class SharedState:
 
     @property
     def version(self) -> int:
-        """A number that grows whenever a user writes a weight."""
-        return self._model.engine.version if self._model.built else 0
+        """A number that grows whenever a user writes a weight, or restores the optimizer's state."""
+        optimizer = self._model.optimizer
+        restored = optimizer.restored if isinstance(optimizer, Optimizer) else 0
+        return restored + (self._model.engine.version if self._model.built else 0)
 
     @property
     def stale(self) -> bool:
@@ -69,8 +71,8 @@ class SharedState:
         optimizer = self._model.optimizer
         if self._model.update.has_whole_state and isinstance(optimizer, Optimizer) and optimizer.is_in_parts:
             raise ValueError(
-                f"another model has divided the state of this {optimizer.name} among machines, as its"
-                " compile(shard_optimizer=True) says. Give each model an optimizer of its own"
+                f"the state of this {optimizer.name} lies in parts on several machines, for another model or an earlier"
+                " compile(shard_optimizer=True). Give each model, and each compile, an optimizer of its own"
             )
 
     def describe(self) -> str:
@@ -130,6 +132,7 @@ class SharedState:
         if self._placed is not model.compiled:
             keep_freed_memory()
             model.update.collect_state(everywhere=True)
+            self.check()
             model.update.release()
             update = choose_update(model)
             model.comm.reach("the placing of the weights")  # or some would go on without one that failed

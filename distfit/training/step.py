@@ -64,7 +64,7 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
 
     if is_last and not batch.rows:
         model.engine.finish_gradients()
-    try:
+    with model.update.step():
         agreed = agree_on_step(
             model,
             comm,
@@ -73,16 +73,11 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
             TRAINING,
             hooks_came_before=progress.hooks_came_before,
             word=progress.asks_to_save,
+            is_last=is_last,
         )
-    except BaseException as error:
-        model.update.abandon(error)
-        raise
-    try:
         count_step(model, batch, step, agreed, scores)
         if is_last:
             apply_gradients(model)
-    finally:
-        model.update.finish()
     model.divergence.check_step()
     return scores.logs() if progress.logs_are_read else AggregatedLogs()
 
@@ -147,6 +142,7 @@ def agree_on_step(
     *,
     hooks_came_before: bool = False,
     word: int = 0,
+    is_last: bool = False,
 ) -> Agreed:
     """Do this rank's part of a step, and agree on it, and on whether to stop.
 
@@ -161,6 +157,7 @@ def agree_on_step(
         kind: of the step.
         hooks_came_before: whether callbacks ran before it; equal on all ranks.
         word: root's, for all ranks.
+        is_last: whether an update follows.
 
     Ranks: every rank of `comm`.
     """
@@ -197,14 +194,21 @@ def agree_on_step(
                 model.update.begin_sum_from(0)
             elif agreed.phase is not Phase.BACKWARD_SUMS:
                 break
+    if is_last:
+        model.update.bind()
     if riders or agreed.stop:
         # What follows may fail on one rank, or be a message: all ranks have begun all sums, and none may be under way.
         model.update.complete()
+        agreed.sums = agreed.sums.copy()
+    has_changed = agreed.stop
     if riders:
-        agreed.sums = agreed.sums.copy()  # another message may follow
-        decisions.settle(comm, agreed.riders.tolist(), f"in a step of {kind.name}")
+        has_changed |= decisions.settle(comm, agreed.riders.tolist(), f"in a step of {kind.name}")
     if agreed.stop:
         setattr(model, kind.stop_flag, True)
+    if has_changed:
+        comm.reach(
+            "what was decided before a step"
+        )  # a rank that failed in it must not leave the others in a sum
     return agreed
 
 
@@ -234,11 +238,10 @@ def apply_rest(model: Model) -> None:
     Ranks: every rank; one small message, and what the model's `Update` sends.
     """
     model.engine.finish_gradients()
-    model.comm.reach("the rest of the accumulated gradients")
-    try:
+    with model.update.step():
+        model.comm.reach("the rest of the accumulated gradients")
+        model.update.bind()
         apply_gradients(model)
-    finally:
-        model.update.finish()
 
 
 def measured(model: Model, scores: Scores, batch: Batch, evaluated: Evaluated) -> np.ndarray:

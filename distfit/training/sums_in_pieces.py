@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from distfit.comm.exchange import Exchange
+from distfit.engines import Engine
 
 PIECE = 262_144  # elements: long enough for what MPI does for each sum not to count
 
@@ -83,6 +84,21 @@ class SumsInPieces:
         # It may reach into further pieces, but those lie behind, and began before: they have arrived, too.
         self._exchange.wait(bisect_right(self._starts, place.start) - 1)
         return self._buffer[place]
+
+    def finished_by(self, engine: Engine, weight: float) -> Callable[[slice], np.ndarray]:
+        """Return what returns the sums at a place, when they have arrived and the engine has added what is its own.
+
+        Args:
+            engine: whose gradients they are.
+            weight: the number of values of the loss.
+        """
+
+        def finished(place: slice) -> np.ndarray:
+            sums = self.take(place)
+            engine.finish_sum(weight, [place])
+            return sums
+
+        return finished
 
     def complete(self) -> None:
         """Wait for all of them, if they are open.

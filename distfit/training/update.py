@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 import numpy as np
@@ -107,6 +109,16 @@ class Update(ABC):
     overlaps: ClassVar[bool] = False
     """Whether the methods from `begin_sums` to `finish` do anything: sums that begin while backward still runs."""
 
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Make a step in a block, behind which no sum is under way, however it ends."""
+        try:
+            yield
+        except BaseException as error:
+            self.abandon(error)
+            raise
+        self.finish()
+
     def begin_sums(self) -> None:  # noqa: B027 - most updates begin no sums in between
         """Be told that all ranks are about to compute gradients, or have no rows, and that none goes back from there.
 
@@ -119,11 +131,16 @@ class Update(ABC):
         Ranks: local.
         """
 
+    def bind(self) -> None:  # noqa: B027 - most updates begin no sums in between
+        """Be told that all ranks have agreed on a step behind which they update, and that none goes back from there.
+
+        Ranks: local, directly behind the agreement on the step.
+        """
+
     def abandon(self, error: BaseException) -> None:  # noqa: B027 - most updates begin no sums in between
         """Let the other ranks have what they wait for, though this rank's step has failed, or another's.
 
-        Ranks: all that have heard `begin_sums`, before the agreement on the step, or behind `complete`. None is left
-            waiting.
+        Ranks: all that are bound to begin sums, wherever the step ended. None is left waiting.
         """
 
     def complete(self) -> None:  # noqa: B027 - most updates begin no sums in between
@@ -135,7 +152,7 @@ class Update(ABC):
     def finish(self) -> None:  # noqa: B027 - most updates begin no sums in between
         """Wait for whatever is under way, and be done with the sums of a step.
 
-        Ranks: every rank, behind the agreement on the step, however what follows it ends there.
+        Ranks: every rank, behind a step that has ended well.
         """
 
     @abstractmethod

@@ -367,6 +367,29 @@ def test_backward_passes_of_the_users_own(comm: Communicator, monkeypatch: pytes
     assert_close(model.get_weights(), expected)
 
 
+@pytest.mark.ranks(1, 2, 3)
+@pytest.mark.parametrize("per_machine", [1, 3])
+def test_from_an_optimizer_of_distfits_to_one_of_torchs_and_back(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, per_machine: int
+) -> None:
+    """Weights that are set in between are shared before the next training has placed what it trains."""
+    machines(comm, monkeypatch, per_machine)
+
+    def trained(comm: Communicator) -> list[np.ndarray]:
+        model = distfit.TorchModel(network(), comm=comm)
+        for optimizer, options in (
+            (distfit.optimizers.SGD(0.01, momentum=0.9), {}),
+            (partial(torch.optim.SGD, lr=0.01, momentum=0.9), {}),
+            (distfit.optimizers.Adam(0.01), {"shard_optimizer": True}),
+        ):
+            model.compile(optimizer, nn.CrossEntropyLoss(), **options)
+            model.set_weights([weight / 2 for weight in model.get_weights()])
+            model.fit(X, CLASSES, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    assert_close(trained(comm), trained(Communicator.alone()), tolerance=1e-8)
+
+
 NORMALIZED = (
     (nn.BatchNorm1d, (ROWS, 5)),
     (nn.BatchNorm1d, (ROWS, 5, 6)),

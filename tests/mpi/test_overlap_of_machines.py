@@ -1,5 +1,7 @@
 """Sums between machines of several ranks are under way while others are made, which is noticed by the speed alone."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,13 +9,14 @@ import numpy as np
 import pytest
 from support.machines import machines
 
-from distfit import Model, RemoteError, Sequential, config, layers, optimizers, utils
+from distfit import Model, RemoteError, Sequential, config, layers, metrics, optimizers, utils
 from distfit.callbacks import LambdaCallback
 from distfit.comm import Communicator
 from distfit.comm.exchange import Exact
 from distfit.engines import kernels
 from distfit.layers import JointProduct, regularizers
 from distfit.training import sums_in_pieces
+from distfit.training.machine_sums import MachineSums
 from distfit.training.node_update import OnNode
 
 INPUTS, ROWS = 6, 37  # in batches of 8: the last has fewer rows than there may be ranks
@@ -229,6 +232,100 @@ def test_a_failure_in_the_update_leaves_no_sum_under_way(
         with pytest.raises(ArithmeticError, match="no update"):
             trained(model)
     model.set_weights(before)
+    assert np.isfinite(trained(model)).all()
+
+
+class Largest(metrics.Metric):
+    """The largest error: a maximum, which no step's message carries. On one rank it has another shape."""
+
+    def __init__(self) -> None:
+        super().__init__("largest", direction="min")
+        self.fields = {"error": metrics.Field((), "max")}
+
+    def measure(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+        errors = np.abs(y_true - y_pred)
+        return {"error": np.zeros((2, 3, 4)) if Communicator.world().rank == 0 else errors.max()}
+
+    def merge(self, state: Any, other: Any) -> Any:
+        if np.shape(other["error"]):
+            raise ArithmeticError("of another shape")
+        return {"error": np.maximum(state["error"], other["error"])}
+
+    def compute(self, state: Any) -> float:
+        return float(state["error"])
+
+
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("per_machine", [1, 2, 4])
+@pytest.mark.parametrize(
+    "options", [{}, {"share_memory": False}, {"compression": "bfloat16"}, {"overlap": False}]
+)
+def test_a_metric_that_fails_on_one_rank_fails_on_all(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, per_machine: int, options: dict[str, Any]
+) -> None:
+    config.set_floatx("float32")
+    machines(comm, monkeypatch, per_machine)
+    model = made(comm, metrics=[Largest()], **options)
+    with pytest.raises(ArithmeticError, match="of another shape"):
+        trained(model)
+    comm.barrier()
+
+
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("per_machine", [1, 2, 4])
+@pytest.mark.parametrize(
+    "options", [{}, {"share_memory": False}, {"compression": "bfloat16"}, {"overlap": False}]
+)
+def test_a_flag_that_cannot_be_set_on_one_rank_fails_on_all(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, per_machine: int, options: dict[str, Any]
+) -> None:
+    """Directly behind the agreement on a step, where others go on to a reduction."""
+    config.set_floatx("float32")
+    machines(comm, monkeypatch, per_machine)
+
+    class Refuses(Sequential):
+        @property
+        def stop_training(self) -> bool:
+            return bool(self.__dict__.get("stop", False))
+
+        @stop_training.setter
+        def stop_training(self, value: bool) -> None:
+            if value and self.comm.rank == 1:
+                raise ArithmeticError("no stop")
+            self.__dict__["stop"] = value
+
+    utils.set_random_seed(5)
+    model = Refuses(chain(), comm=comm)
+    model.compile("adam", "mse", **options)
+    hook = LambdaCallback(on_train_batch_begin=lambda *_: vars(model).update(stop=comm.rank == 0))
+    with pytest.raises(ArithmeticError, match="no stop"):
+        trained(model, callbacks=[hook])
+    comm.barrier()
+
+
+@pytest.mark.ranks(4)
+@pytest.mark.parametrize("compression", [None, "bfloat16"])
+def test_an_interrupt_of_one_rank_behind_its_machines_sums_ends_all(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, compression: str | None
+) -> None:
+    """The others are in the message behind these, and begin no second transfer there."""
+    if compression:
+        config.set_floatx("float32")
+    model = made(comm, compression=compression)
+    trained(model)
+    add_up, calls = MachineSums.add_up, []
+
+    def interrupted(self: MachineSums, places: Any) -> None:
+        add_up(self, places)
+        calls.append(places)
+        if len(calls) == len(model.update._between._pieces.pieces):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        if comm.is_root:
+            patch.setattr(MachineSums, "add_up", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            trained(model)
     assert np.isfinite(trained(model)).all()
 
 

@@ -477,6 +477,61 @@ def test_compiled_again_with_the_same_optimizer_goes_on(
     assert np.isfinite(model.get_weights()[0]).all()
 
 
+@pytest.mark.ranks(2, 4)
+def test_what_is_loaded_into_a_new_optimizer_reaches_all_machines(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """Though the shards are those of the old one, until the next training begins."""
+    machines(comm, monkeypatch, comm.size // 2)
+    path = folder / "weights.safetensors"
+    if comm.is_root:
+        saved = made(Communicator.alone())
+        trained(saved)
+        saved.save_weights(path, include_optimizer=True)
+    comm.barrier()
+
+    def training(comm: Communicator) -> Model:
+        model = made(comm)
+        trained(model)
+        model.compile(optimizers.Adam(0.01), "mse", shard_optimizer=True)
+        model.load_weights(path)
+        trained(model)
+        return model
+
+    model, expected = training(comm), training(Communicator.alone())
+    assert_same_weights(comm, model, expected)
+    assert_state_of_root(comm, model, expected)
+
+
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("is_sharded", [True, False])
+def test_a_state_that_root_restores_in_a_hook_holds_on_all(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, is_sharded: bool
+) -> None:
+    """Without a weight that was written."""
+    machines(comm, monkeypatch, comm.size // 2)
+
+    class Resets(Callback):
+        ranks = "root"
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            optimizer = self.model.optimizer
+            zeros = {name: np.zeros_like(array) for name, array in optimizer.state().items()}
+            optimizer.restore(zeros, optimizer.scalars())
+
+    assert_like_one_rank(comm, lambda comm: made(comm, shard_optimizer=is_sharded), callbacks=[Resets()])
+
+
+@pytest.mark.ranks(2)
+def test_a_divided_state_is_not_written_in_place(comm: Communicator, monkeypatch: pytest.MonkeyPatch) -> None:
+    machines(comm, monkeypatch, 1)
+    model = made(comm)
+    hook = LambdaCallback(on_epoch_end=lambda *_: model.optimizer.state()["momentum"].fill(0))
+    hook.ranks = "root"
+    with pytest.raises(ValueError, match="read-only"):
+        trained(model, callbacks=[hook])
+
+
 @pytest.mark.ranks(2)
 def test_two_models_of_common_layers_take_turns(comm: Communicator, monkeypatch: pytest.MonkeyPatch) -> None:
     machines(comm, monkeypatch, 1)
@@ -496,17 +551,24 @@ def test_two_models_of_common_layers_take_turns(comm: Communicator, monkeypatch:
 
 @pytest.mark.ranks(2, 4)
 def test_two_models_with_one_optimizer_are_told_the_remedy(
-    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     machines(comm, monkeypatch, comm.size // 2)
-    first = made(comm)
+    first, path = made(comm), folder / "weights.safetensors"
     trained(first)
+    first.save_weights(path, include_optimizer=True)
     second = Sequential(first.layers, comm=comm)
     second.compile(first.optimizer, "mse")
-    with pytest.raises(ValueError, match="Give each model an optimizer of its own"):
-        trained(second)
-    with pytest.raises(ValueError, match="Give each model an optimizer of its own"):
-        second.train_step(rows_of_data())
+    before = comm.all_gather_object([array.tobytes() for array in first.optimizer.slot_arrays.values()])
+    for attempt in (
+        lambda: trained(second),
+        lambda: second.train_step(rows_of_data()),
+        lambda: second.load_weights(path),
+    ):
+        with pytest.raises(ValueError, match="an optimizer of its own"):
+            attempt()
+    after = comm.all_gather_object([array.tobytes() for array in first.optimizer.slot_arrays.values()])
+    assert before == after
     assert np.isfinite(trained(first)).all()
 
 
@@ -578,3 +640,22 @@ def test_a_failure_in_the_update_is_everybodys(
     assert isinstance(caught.value, RemoteError) == (comm.rank != failing)
     model.set_weights(before)
     assert np.isfinite(trained(model)).all()
+
+
+@pytest.mark.ranks(2, 4)
+def test_a_step_takes_one_message_more_and_an_epoch_two(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines(comm, monkeypatch, max(2, comm.size // 2))
+    is_one_machine = comm.size == 2
+
+    def messages(**options: Any) -> int:
+        model = made(comm, **options)
+        counts: list[int] = []
+        hook = LambdaCallback(on_epoch_begin=lambda *_: counts.append(comm.agreement.messages))
+        x, y = rows_of_data()
+        model.fit(x[:24], y[:24], batch_size=8, epochs=3, verbose=0, callbacks=[hook])
+        return counts[2] - counts[1]
+
+    steps = 3
+    assert messages() - messages(shard_optimizer=False) == (0 if is_one_machine else steps + 2)

@@ -86,13 +86,16 @@ class Decisions:
         values = self._offered.values() if comm.is_root else [0.0] * len(self._offered)
         return [*common_flags, *flags, *self._fingerprint[1], *self._settings[1], *values]
 
-    def settle(self, comm: Communicator, riders: list[float], where: str) -> None:
+    def settle(self, comm: Communicator, riders: list[float], where: str) -> bool:
         """Make the decisions hold here.
 
         Args:
             comm: the ranks.
             riders: the sums over all ranks.
             where: what the ranks have done, for what is said of a difference.
+
+        Returns:
+            Whether they were others on some ranks, where something was set now that could fail; alike on all ranks.
 
         Ranks: every rank, directly behind the message; root's settings and a small message, if they differ.
         """
@@ -113,6 +116,7 @@ class Decisions:
                 " by chance, or depends on the rank, belongs to a callback with ranks = 'root'.",
                 once="different numbers",
             )
+        return not all_equal(riders[_OF_NUMBERS]) or any(0 < up < comm.size for up in riders[_NOW])
 
     def raise_flags(self, *flags: str) -> None:
         """Raise flags here, as all ranks do.
