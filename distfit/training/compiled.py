@@ -196,9 +196,10 @@ def compile(  # noqa: A001 - Keras's name
             nothing, as Keras does; ``"raise"`` raises before the weights change, and says on which rank, in which layer
             and row it began; ``"skip"`` leaves the update out, warns the first time, and counts on
             ``model.numerics.skipped``. What is skipped stands in no metric if the loss is not finite.
-        on_divergence: what is done where ranks no longer hold the same weights, optimizer state or learning rate, which
-            is looked at when an epoch ends. ``"raise"`` heals what is rounding, with a warning, and raises where it is
-            more; ``"heal"`` continues from root's, with a warning; ``"ignore"`` looks at nothing.
+        on_divergence: what is done where ranks no longer hold the same weights, optimizer state (of which there is one
+            copy with `shard_optimizer`) or learning rate, which is looked at when an epoch ends. ``"raise"`` heals what
+            is rounding, with a warning, and raises where it is more; ``"heal"`` continues from root's, with a warning;
+            ``"ignore"`` looks at nothing.
         divergence_every: look so often within an epoch, too, in steps.
         share_memory: whether the ranks of one machine hold one copy of weights and optimizer state, and each updates a
             part of it, where an optimizer of distfit's changes weights on the CPU. The numbers are those of one rank
@@ -211,7 +212,7 @@ def compile(  # noqa: A001 - Keras's name
             up. The numbers are the same.
         shard_optimizer: whether each machine updates a part of the weights, and holds the optimizer's state of that
             part alone, for an optimizer of distfit's on several machines; root's machine has room for all of it. The
-            numbers are the same. See `docs/scaling.md` for when it pays, and who can read the state when.
+            numbers are the same. See `docs/cluster.md` for who can read the state when, `docs/scaling.md` for the time.
 
     Raises:
         ValueError: for an unknown name; the text lists the known ones; and for options that exclude each other.

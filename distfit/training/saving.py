@@ -122,6 +122,8 @@ def as_checkpoint(self: Model, **state: Any) -> Checkpoint:
 
     Raises:
         ModelTorn: if an update of the weights failed half-way.
+        RuntimeError: where `shard_optimizer` has left this rank a part of the optimizer's state; root has all of it
+            between epochs.
 
     Ranks: local; any of them, which hold equal copies.
     """
