@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Self
 
 from benchmarks import launch
 from benchmarks.figure import Figure
@@ -15,8 +17,10 @@ def measure(job: Job) -> list[Figure]:
 
     Ranks: every rank of the job. Root starts a job of one rank, which measures itself.
     """
-    model = wide(job.world, 70 if job.quick else WIDTH)
+    with _Watch() as watch:
+        model = wide(job.world, 70 if job.quick else WIDTH)
     megabytes = [kilobytes / 1024 for kilobytes in job.world.all_gather_object(_proportional_set_size())]
+    most = [kilobytes / 1024 for kilobytes in job.world.all_gather_object(watch.most)]
     size = job.ranks.size
     figures = [
         Figure(
@@ -25,7 +29,8 @@ def measure(job: Job) -> list[Figure]:
             sum(megabytes),
             "MB",
             1,
-        )
+        ),
+        Figure("the most that it took since the model was made", size, sum(most), "MB", 1),
     ]
     if size > 1:
         alone = 0.0
@@ -44,6 +49,28 @@ def measure(job: Job) -> list[Figure]:
             )
         )
     return figures
+
+
+class _Watch:
+    """Looks at this process's memory every few milliseconds while a block runs, and keeps the most that it saw."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._is_done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def _look(self) -> None:
+        while not self._is_done.wait(0.01):
+            self.most = max(self.most, _proportional_set_size())
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_done.set()
+        self._thread.join()
+        self.most = max(self.most, _proportional_set_size())
 
 
 def _proportional_set_size() -> int:
