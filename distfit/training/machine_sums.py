@@ -20,7 +20,7 @@ class MachineSums:
 
     Args:
         model: what is trained.
-        memory: of the machine.
+        memory: of the machine, with each rank's gradients.
 
     Attributes:
         own: this rank's gradients, and where it added up the sums.

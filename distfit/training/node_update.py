@@ -14,6 +14,7 @@ because a loss was not finite or all weights of rows are zero, may be read while
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from distfit.comm import Communicator
@@ -25,6 +26,7 @@ from distfit.training.between_machines import BetweenMachines, OneMachine, Repli
 from distfit.training.machine_sums import MachineSums
 from distfit.training.sharded import Sharded, own_shard
 from distfit.training.update import Update, agree
+from distfit.utils.heap import give_back_freed_memory
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -35,7 +37,9 @@ _WEIGHTS = ""
 def share_weights(model: Model) -> OnNode | None:
     """Move weights, optimizer state and gradients to memory that the ranks of a machine share; None without such.
 
-    Ranks: every rank, all of which hold root's copy; the messages of `share` and `counterparts`, and one more.
+    Gradients come last, when each rank has dropped its own copy of the weights: a machine has no room for all at once.
+
+    Ranks: every rank, all of which hold root's copy; the messages of `share`, twice, and `counterparts`, and one more.
     """
     engine, optimizer, comm = model.engine, model.optimizer, model.comm
     others = counterparts(comm)
@@ -47,13 +51,13 @@ def share_weights(model: Model) -> OnNode | None:
         fields |= {
             name: Field.of(array, engine.common, shard) for name, array in optimizer.slot_arrays.items()
         }
-    memory = share(
+    shared = partial(
+        share,
         comm,
-        fields,
-        Field.of(engine.gradients, engine.common),
         otherwise="each rank holds a copy of its own of weights and optimizer state",
         alone_too=is_sharded,
     )
+    memory = shared(fields, Field(0, engine.gradients.dtype, 0))
     if memory is None:
         return None
     for name, field in fields.items():
@@ -63,11 +67,19 @@ def share_weights(model: Model) -> OnNode | None:
     comm.reach("the weights in shared memory")
     for name, array in arrays.items():
         memory.own[name][engine.common :] = array[engine.common :]
-    gradients = memory.gradients[comm.local_rank]
+    engine.move(memory.own[_WEIGHTS], engine.gradients)
+    optimizer.take_slots({name: memory.own[name] for name in optimizer.slot_arrays})
+    del arrays
+    give_back_freed_memory()
+    buffers = shared({}, Field.of(engine.gradients, engine.common))
+    if buffers is None:
+        engine.move(memory.own[_WEIGHTS].copy(), engine.gradients)
+        optimizer.take_slots({name: array.copy() for name, array in optimizer.slot_arrays.items()})
+        return None
+    gradients = buffers.gradients[comm.local_rank]
     gradients[...] = engine.gradients
     engine.move(memory.own[_WEIGHTS], gradients)
-    optimizer.take_slots({name: memory.own[name] for name in optimizer.slot_arrays})
-    return OnNode(model, memory, others)
+    return OnNode(model, memory, buffers, others)
 
 
 class OnNode(Update):
@@ -75,18 +87,21 @@ class OnNode(Update):
 
     Args:
         model: what is trained.
-        memory: of the machine.
+        memory: of the machine, for weights and optimizer state.
+        buffers: likewise, for each rank's gradients.
         counterparts: the ranks of other machines that have the same part.
 
     Ranks: no reduction within a machine; what `BetweenMachines` sends. One small message behind the update, and one
         more each for the norm of all gradients, and for whether they are finite.
     """
 
-    def __init__(self, model: Model, memory: NodeMemory, counterparts: Counterparts) -> None:
+    def __init__(
+        self, model: Model, memory: NodeMemory, buffers: NodeMemory, counterparts: Counterparts
+    ) -> None:
         super().__init__(model)
-        self._memory, self._counterparts = memory, counterparts
+        self._memory, self._buffers, self._counterparts = memory, buffers, counterparts
         self._optimizer = model.optimizer  # the model may get another one
-        self._sums = MachineSums(model, memory)
+        self._sums = MachineSums(model, buffers)
         self._lack_room = 0.0  # ranks that have more rows than there is room for
         slots = {name: memory.shared[name] for name in self._optimizer.slot_arrays}
         self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums.own, slots)
@@ -201,4 +216,4 @@ class OnNode(Update):
             self._sums.products.make_room()
             # Of a gradient that is computed together each rank holds its part: the machine has one, like the weights.
             for place in self._sums.products.unused(self._places):
-                self._memory.give_back(self._model.comm.local_rank, place)
+                self._buffers.give_back(self._model.comm.local_rank, place)

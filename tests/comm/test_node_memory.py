@@ -21,7 +21,7 @@ def views(ranks: int) -> list[NodeMemory]:
     file, place = memory_file.make("test", size)
     opened = place.open()
     for rank in range(ranks):
-        reserve(opened, size, rank, ranks)
+        reserve(opened, NodeMemory.stretches(FIELDS, GRADIENTS, rank, ranks))
     memories = [NodeMemory(opened, FIELDS, GRADIENTS, ranks) for _ in range(ranks)]
     os.close(opened)
     os.close(file)
@@ -92,3 +92,48 @@ def test_memory_that_is_not_there_is_an_error_and_no_crash() -> None:
     with pytest.raises(ValueError, match="mmap length is greater than file size"):
         NodeMemory(file, FIELDS, GRADIENTS, 1)
     os.close(file)
+
+
+def blocks(memory_size: int, fields: dict[str, Field], rank: int, ranks: int) -> int:
+    """Return how many bytes the system has found for a file, when one of some ranks has reserved its stretches."""
+    file, _ = memory_file.make("test", memory_size)
+    reserve(file, NodeMemory.stretches(fields, GRADIENTS, rank, ranks))
+    found = os.fstat(file).st_blocks * 512
+    os.close(file)
+    return found
+
+
+def test_of_an_array_of_which_a_rank_holds_places_it_reserves_these_alone() -> None:
+    ranks, page = 3, 4 * PAGE
+    size = NodeMemory.bytes_of(FIELDS, GRADIENTS, ranks)
+    places = (slice(0, PAGE), slice(2 * PAGE, 2 * PAGE + 1))
+    held = {name: Field(COMMON + TAIL, np.dtype(np.float32), COMMON, places) for name in FIELDS}
+    none = {name: Field(COMMON + TAIL, np.dtype(np.float32), COMMON, ()) for name in FIELDS}
+    of_gradients = page
+    assert blocks(size, held, 1, ranks) == of_gradients + len(held) * 2 * page
+    assert blocks(size, none, 1, ranks) == of_gradients
+
+
+@given(ranks=st.integers(1, 7))
+def test_all_ranks_together_reserve_all(ranks: int) -> None:
+    size = NodeMemory.bytes_of(FIELDS, GRADIENTS, ranks)
+    file, _ = memory_file.make("test", size)
+    for rank in range(ranks):
+        reserve(file, NodeMemory.stretches(FIELDS, GRADIENTS, rank, ranks))
+    assert os.fstat(file).st_blocks * 512 == size
+    os.close(file)
+
+
+def test_what_is_forgotten_is_read_as_all_have_it() -> None:
+    one, other = views(2)
+    one.own["momentum"][5] = one.own[""][5] = 3
+    other.shared["momentum"][5] = 4
+    one.forget(["momentum"])
+    assert (one.own["momentum"][5], one.own[""][5]) == (4, 3)
+
+
+def test_memory_is_found_for_what_others_held() -> None:
+    (one,) = views(1)
+    one.shared["momentum"][5] = 4
+    one.find(["momentum"], 0, 1)
+    assert one.own["momentum"][5] == 4

@@ -16,6 +16,7 @@ from distfit.comm import Communicator, memory_file
 from distfit.engines import kernels
 from distfit.errors import RanksDiverged
 from distfit.layers import regularizers
+from distfit.training import node_update
 from distfit.training.node_update import OnNode
 from distfit.training.update import Everywhere
 
@@ -331,6 +332,29 @@ def test_where_memory_cannot_be_shared_root_says_so_once_and_each_rank_has_a_cop
     assert isinstance(model.update, Everywhere if fails else OnNode)
     told = capfd.readouterr().err
     assert told.count("could not share memory: OSError: no memory for it") == (fails and comm.is_root)
+
+
+@pytest.mark.ranks(2, 3)
+def test_where_there_is_memory_for_weights_and_none_for_gradients_each_rank_has_a_copy(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    share = node_update.share
+
+    def fail(*_: Any) -> None:
+        raise OSError("no memory for it")
+
+    def shared(comm: Communicator, fields: Any, gradients: Any, **options: Any) -> Any:
+        with monkeypatch.context() as patch:
+            if not fields and comm.rank == comm.size - 1:
+                patch.setattr(os, "posix_fallocate", fail)
+            return share(comm, fields, gradients, **options)
+
+    monkeypatch.setattr(node_update, "share", shared)
+    monkeypatch.setattr(comm, "_announced", set())
+    model = assert_like_one_rank(comm, lambda comm: model_of(comm))
+    assert isinstance(model.update, Everywhere)
+    told = capfd.readouterr().err
+    assert told.count("could not share memory: OSError: no memory for it") == comm.is_root
 
 
 @pytest.mark.ranks(2, 3)
