@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.dense import Whole
 from support.machines import machines
 from support.small import line, regression
 
@@ -13,7 +14,6 @@ from distfit import Model, RemoteError, Sequential, config, layers, optimizers, 
 from distfit.callbacks import LambdaCallback
 from distfit.comm import Communicator
 from distfit.errors import RanksDiverged
-from distfit.layers import regularizers
 from distfit.training import sums_in_pieces
 from distfit.training.overlapped import Overlapped
 from distfit.training.update import Everywhere
@@ -30,16 +30,6 @@ def alone_on_its_machine(comm: Communicator, monkeypatch: pytest.MonkeyPatch) ->
     config.set_floatx("float64")
     yield
     config.set_floatx("float32")
-
-
-class Doubled(regularizers.Regularizer):
-    """One whose gradient at an element depends on all of them."""
-
-    def penalty(self, weight: np.ndarray) -> float:
-        return 0.01 * float(np.sum(weight)) ** 2
-
-    def gradient(self, weight: np.ndarray) -> np.ndarray:
-        return np.full_like(weight, 0.02 * np.sum(weight))
 
 
 def chain(*, regularizer: Any = None) -> list[layers.Layer]:
@@ -61,7 +51,7 @@ def regularized(comm: Communicator) -> Model:
 
 
 def wholly_regularized(comm: Communicator) -> Model:
-    return Sequential(chain(regularizer=Doubled()), comm=comm)
+    return Sequential(chain(regularizer=Whole()), comm=comm)
 
 
 def used_twice(comm: Communicator) -> Model:

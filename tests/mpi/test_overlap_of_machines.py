@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.dense import INPUTS, Whole, chain, partly_frozen, rows_of_data
 from support.machines import machines
 
 from distfit import Model, RemoteError, Sequential, config, layers, metrics, optimizers, utils
@@ -14,12 +15,12 @@ from distfit.callbacks import LambdaCallback
 from distfit.comm import Communicator
 from distfit.comm.exchange import Exact
 from distfit.engines import kernels
-from distfit.layers import JointProduct, regularizers
+from distfit.layers import JointProduct
 from distfit.training import sums_in_pieces
 from distfit.training.machine_sums import MachineSums
 from distfit.training.node_update import OnNode
 
-INPUTS, ROWS = 6, 37  # in batches of 8: the last has fewer rows than there may be ranks
+ROWS = 37  # in batches of 8: the last has fewer rows than there may be ranks
 
 
 @pytest.fixture(autouse=True)
@@ -32,33 +33,6 @@ def two_ranks_a_machine(comm: Communicator, monkeypatch: pytest.MonkeyPatch) -> 
     config.set_floatx("float64")
     yield
     config.set_floatx("float32")
-
-
-class Whole(regularizers.Regularizer):
-    """One whose gradient at an element depends on all of them."""
-
-    def penalty(self, weight: np.ndarray) -> float:
-        return 0.01 * float(np.sum(weight)) ** 2
-
-    def gradient(self, weight: np.ndarray) -> np.ndarray:
-        return np.full_like(weight, 0.02 * np.sum(weight))
-
-
-def chain(regularizer: Any = "l2") -> list[layers.Layer]:
-    return [
-        layers.Dense(37, activation="relu", input_shape=(INPUTS,), kernel_regularizer=regularizer),
-        layers.BatchNormalization(),
-        layers.Dense(31, activation="tanh"),
-        layers.Dropout(0.2),
-        layers.Dense(23, activation="tanh", kernel_regularizer=regularizer),
-        layers.Dense(1),
-    ]
-
-
-def partly_frozen() -> list[layers.Layer]:
-    parts = chain()
-    parts[2].trainable = False
-    return parts
 
 
 def convolutional() -> list[layers.Layer]:
@@ -97,8 +71,7 @@ def made(comm: Communicator, parts: Any = chain, optimizer: Any = None, **option
 
 
 def trained(model: Model, **options: Any) -> list[float]:
-    draw = np.random.default_rng(0)
-    x, y = draw.normal(size=(ROWS, INPUTS)), draw.normal(size=(ROWS, 1))
+    x, y = rows_of_data(ROWS)
     losses: list[float] = model.fit(x, y, batch_size=8, epochs=3, verbose=0, **options).history["loss"]
     return losses
 

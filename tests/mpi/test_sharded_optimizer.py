@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.dense import INPUTS, Whole, chain, partly_frozen, rows_of_data
 from support.machines import machines
 
 from distfit import Model, RemoteError, Sequential, config, layers, optimizers, utils
 from distfit.callbacks import BackupAndRestore, Callback, LambdaCallback, ModelCheckpoint
 from distfit.comm import Communicator, memory_file
 from distfit.engines import kernels
-from distfit.layers import regularizers
 from distfit.training import sharded
 from distfit.training.node_update import OnNode
 from distfit.training.update import Alone, Everywhere
 
-INPUTS, ROWS = 6, 37  # in batches of 8: the last has fewer rows than there may be ranks
+ROWS = 37  # in batches of 8: the last has fewer rows than there may be ranks
 
 
 @pytest.fixture(autouse=True)
@@ -33,33 +33,6 @@ def float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def folder(comm: Communicator | None, tmp_path: Path) -> Path:
     """Return root's folder, on all ranks."""
     return tmp_path if comm is None else Path(comm.broadcast_object(str(tmp_path)))
-
-
-class Whole(regularizers.Regularizer):
-    """One whose gradient at an element depends on all of them."""
-
-    def penalty(self, weight: np.ndarray) -> float:
-        return 0.01 * float(np.sum(weight)) ** 2
-
-    def gradient(self, weight: np.ndarray) -> np.ndarray:
-        return np.full_like(weight, 0.02 * np.sum(weight))
-
-
-def chain(regularizer: Any = "l2") -> list[layers.Layer]:
-    return [
-        layers.Dense(37, activation="relu", input_shape=(INPUTS,), kernel_regularizer=regularizer),
-        layers.BatchNormalization(),
-        layers.Dense(31, activation="tanh"),
-        layers.Dropout(0.2),
-        layers.Dense(23, activation="tanh", kernel_regularizer=regularizer),
-        layers.Dense(1),
-    ]
-
-
-def partly_frozen() -> list[layers.Layer]:
-    parts = chain()
-    parts[2].trainable = False
-    return parts
 
 
 def tiny() -> list[layers.Layer]:
@@ -90,13 +63,8 @@ def made(comm: Communicator, parts: Any = chain, optimizer: Any = None, **option
     return model
 
 
-def rows_of_data() -> tuple[np.ndarray, np.ndarray]:
-    draw = np.random.default_rng(0)
-    return draw.normal(size=(ROWS, INPUTS)), draw.normal(size=(ROWS, 1))
-
-
 def trained(model: Model, *, epochs: int = 3, **options: Any) -> list[float]:
-    x, y = rows_of_data()
+    x, y = rows_of_data(ROWS)
     losses: list[float] = model.fit(
         x, y, batch_size=8, epochs=epochs, verbose=0, validation_data=(x[:5], y[:5]), **options
     ).history["loss"]
@@ -290,7 +258,7 @@ def test_a_saved_model_and_weights_hold_all_of_it(
 ) -> None:
     """Also in a loop of one's own, in which no epoch ends."""
     machines(comm, monkeypatch, 2)
-    x, y = rows_of_data()
+    x, y = rows_of_data(ROWS)
     rows = slice(comm.rank, None, comm.size)
     model, alone = made(comm), made(Communicator.alone())
     for _ in range(3):
@@ -458,7 +426,7 @@ def test_compiled_again_with_the_same_optimizer_goes_on(
     def training(comm: Communicator) -> Model:
         model = made(comm)
         trained(model)
-        x, y = rows_of_data()
+        x, y = rows_of_data(ROWS)
         rows = slice(comm.rank, None, comm.size)
         model.train_step((x[rows], y[rows]))  # which leaves the state in parts
         model.compile(model.optimizer, "mse", **{"shard_optimizer": True, **again})
@@ -562,7 +530,7 @@ def test_two_models_with_one_optimizer_are_told_the_remedy(
     before = comm.all_gather_object([array.tobytes() for array in first.optimizer.slot_arrays.values()])
     for attempt in (
         lambda: trained(second),
-        lambda: second.train_step(rows_of_data()),
+        lambda: second.train_step(rows_of_data(ROWS)),
         lambda: second.load_weights(path),
     ):
         with pytest.raises(ValueError, match="an optimizer of its own"):
@@ -653,7 +621,7 @@ def test_a_step_takes_one_message_more_and_an_epoch_two(
         model = made(comm, **options)
         counts: list[int] = []
         hook = LambdaCallback(on_epoch_begin=lambda *_: counts.append(comm.agreement.messages))
-        x, y = rows_of_data()
+        x, y = rows_of_data(ROWS)
         model.fit(x[:24], y[:24], batch_size=8, epochs=3, verbose=0, callbacks=[hook])
         return counts[2] - counts[1]
 
