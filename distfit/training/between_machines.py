@@ -29,6 +29,7 @@ class BetweenMachines(ABC):
         sums: over this machine.
 
     Attributes:
+        summed: of which places this rank makes the sums over its machine.
         part: what this rank updates.
         places: where that lies.
         has_whole_state: whether each machine holds all of the optimizer's state.
@@ -36,6 +37,7 @@ class BetweenMachines(ABC):
     Ranks: every rank calls each method, in the order in which they stand here.
     """
 
+    summed: list[slice]
     part: Part
     places: list[slice]
     has_whole_state: ClassVar[bool] = True
@@ -50,8 +52,13 @@ class BetweenMachines(ABC):
 
         Ranks: local; an agreement follows.
         """
-        self.part = part
-        self.places = part.places()
+        self.summed = part.places()
+        self.part = self._updated(part)
+        self.places = self.part.places()
+
+    def _updated(self, part: Part) -> Part:
+        """Return what this rank updates, of what it sums."""
+        return part
 
     @property
     def counts_in_norm(self) -> bool:

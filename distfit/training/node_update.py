@@ -75,6 +75,9 @@ def share_weights(model: Model) -> OnNode | None:
     if buffers is None:
         engine.move(memory.own[_WEIGHTS].copy(), engine.gradients)
         optimizer.take_slots({name: array.copy() for name, array in optimizer.slot_arrays.items()})
+        comm.reach("copies of the optimizer's state")  # of which only root's machine may have had all
+        for array in optimizer.slot_arrays.values():
+            comm.transport.broadcast(array)
         return None
     gradients = buffers.gradients[comm.local_rank]
     gradients[...] = engine.gradients
@@ -106,7 +109,7 @@ class OnNode(Update):
         slots = {name: memory.shared[name] for name in self._optimizer.slot_arrays}
         self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums.own, slots)
         self._is_settled = False
-        self._between = self._divided()
+        self._take_part(self._divided())
 
     def _divided(self) -> BetweenMachines:
         """Divide the weights among the ranks, and return what this one does about other machines with its part."""
@@ -119,17 +122,17 @@ class OnNode(Update):
         else:
             between = Replicated(model, self._sums, self._counterparts)
         parts = optimizer.divide(self._counterparts.parts)
-        part = parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), [])
-        between.divide(part)
-        self._in_wholes = optimizer.takes_whole_parameters
-        self._places = part.places()
-        # Frozen parameters are nobody's part. The first rank of a machine writes what is written to them.
-        self._written_for_all = list(self._places)
-        if comm.is_among("local_root"):
-            (whole,) = optimizer.divide(1)
-            ends = [0, *(bound for place in whole.places() for bound in (place.start, place.stop))]
-            self._written_for_all += map(slice, ends[::2], [*ends[1::2], model.engine.common])
+        between.divide(parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), []))
         return between
+
+    def _take_part(self, between: BetweenMachines) -> None:
+        self._between, self._in_wholes = between, self._optimizer.takes_whole_parameters
+        # Frozen parameters are nobody's part. The first rank of a machine writes what is written to them.
+        self._written_for_all = list(between.summed)
+        if self._model.comm.is_among("local_root"):
+            (whole,) = self._optimizer.divide(1)
+            ends = [0, *(bound for place in whole.places() for bound in (place.start, place.stop))]
+            self._written_for_all += map(slice, ends[::2], [*ends[1::2], self._model.engine.common])
 
     def is_current(self) -> bool:
         model, own = self._model, self._memory.own
@@ -179,8 +182,8 @@ class OnNode(Update):
             between = self._divided()
             self._model.comm.reach("other parts of an update")
             # Until here all were bound by the old parts, also those that have failed in dividing them anew.
-            self._between = between
-            self._between.bind()
+            self._take_part(between)
+            between.bind()
         self._between.reduce()
 
     def is_finite(self) -> bool:
@@ -215,5 +218,5 @@ class OnNode(Update):
         if self._lack_room:
             self._sums.products.make_room()
             # Of a gradient that is computed together each rank holds its part: the machine has one, like the weights.
-            for place in self._sums.products.unused(self._places):
+            for place in self._sums.products.unused(self._between.summed):
                 self._buffers.give_back(self._model.comm.local_rank, place)

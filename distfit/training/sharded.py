@@ -5,7 +5,8 @@ has the sums of a share of the gradients, and may update the weights there: what
 more bytes are sent (ZeRO's first stage: Rajbhandari et al., 2020).
 
 Root's machine has room for the whole state. It is brought there between epochs and before it is saved, so that
-callbacks on root read and write all of it, as on one rank. Elsewhere a rank that reads it is told so by an error.
+callbacks on root read all of it, or restore another, as on one rank. Elsewhere a rank that reads it is told so by an
+error.
 """
 
 from __future__ import annotations
@@ -97,16 +98,19 @@ class Sharded(BetweenMachines):
         self._optimizer.is_divided, self._optimizer.is_in_parts = True, not self._is_on_roots
 
     def divide(self, part: Part) -> None:
+        super().divide(part)
         shards = shards_of(self._optimizer, self._counterparts, self._model.comm.local_rank)
         number = self._transport.rank
-        super().divide(own_shard(self._optimizer, self._counterparts, self._model.comm.local_rank))
-        self._stretches = [Stretch.of(place, shards, number) for place in part.places()]
+        self._stretches = [Stretch.of(place, shards, number) for place in self.summed]
         longest = max((stretch.counts[number] for stretch in self._stretches), default=0)
         self._shard = np.empty(longest, self._sums.own.dtype)  # on its way
 
+    def _updated(self, part: Part) -> Part:  # noqa: ARG002 - its shards are counted from the first weight on
+        return own_shard(self._optimizer, self._counterparts, self._model.comm.local_rank)
+
     def reduce(self) -> None:
         gradients = self._sums.own
-        self._sums.add_up([stretch.place for stretch in self._stretches])
+        self._sums.add_up(self.summed)
         self._model.comm.reach("the sums of each machine")
         self._is_collected = self._is_everywhere = False
         self._optimizer.is_in_parts = True

@@ -1,5 +1,6 @@
 """Each machine holds a shard of the optimizer's state, and nobody notices but by his memory, and who reads it when."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from distfit import Model, RemoteError, Sequential, config, layers, optimizers, 
 from distfit.callbacks import BackupAndRestore, Callback, LambdaCallback, ModelCheckpoint
 from distfit.comm import Communicator, memory_file
 from distfit.engines import kernels
-from distfit.training import sharded
+from distfit.training import node_update, sharded
 from distfit.training.node_update import OnNode
 from distfit.training.update import Alone, Everywhere
 
@@ -583,6 +584,36 @@ def test_without_memory_that_can_be_shared_each_rank_has_a_copy(
     if comm.rank == 1:
         monkeypatch.setattr(memory_file, "make", fail)
     model = assert_like_one_rank(comm, made)
+    assert isinstance(model.update, Everywhere)
+
+
+@pytest.mark.ranks(2, 4)
+def test_without_memory_for_gradients_each_rank_has_all_of_the_state_again(
+    comm: Communicator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When that turns out, other machines than root's have given the rest of it up."""
+    machines(comm, monkeypatch, comm.size // 2)
+    share = node_update.share
+
+    def fail(*_: Any) -> None:
+        raise OSError("no memory for it")
+
+    def shared(comm: Communicator, fields: Any, gradients: Any, **options: Any) -> Any:
+        with monkeypatch.context() as patch:
+            if not fields and comm.rank == comm.size - 1:
+                patch.setattr(os, "posix_fallocate", fail)
+            return share(comm, fields, gradients, **options)
+
+    def with_state(comm: Communicator) -> Model:
+        model = made(comm)
+        state = model.optimizer.state()
+        model.optimizer.restore(
+            {name: np.full_like(array, 0.5) for name, array in state.items()}, model.optimizer.scalars()
+        )
+        return model
+
+    monkeypatch.setattr(node_update, "share", shared)
+    model = assert_like_one_rank(comm, with_state)
     assert isinstance(model.update, Everywhere)
 
 
