@@ -77,7 +77,8 @@ class Monitor:
         if self._mode != "auto":
             return
         name = self.key.removeprefix("val_")
-        metrics = getattr(model, "metrics", ())  # a model that is not distfit's may have none
+        # A model that is not distfit's may have none, and a library's model has what its own callbacks look for.
+        metrics = [metric for metric in getattr(model, "metrics", ()) if hasattr(metric, "direction")]
         directions: dict[str, Mode] = {"loss": "min", **{metric.name: metric.direction for metric in metrics}}
         if name not in directions:
             raise ValueError(

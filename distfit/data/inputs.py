@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,10 +50,15 @@ def read_inputs(
 
     Raises:
         ValueError: for no data, or unequal numbers of rows.
-        TypeError: for object arrays, and for what is neither array nor iterable.
+        TypeError: for object arrays, for what is neither array nor iterable, and for class weights that are no dict.
 
     Ranks: local.
     """
+    if class_weight is not None and not isinstance(class_weight, Mapping):
+        raise TypeError(
+            "class_weight is a dict of weights by class number, such as {0: 1.0, 1: 2.5}. Received:"
+            f" {class_weight!r}"
+        )
     given = [part for part in (x, y, sample_weight) if part is not None]
     local = [isinstance(part, LocalPart) for part in given]
     if any(local) and not all(local):

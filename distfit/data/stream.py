@@ -27,6 +27,8 @@ class StreamFeed(Feed):
         size: how many there are.
         local: True where each rank has a stream of its own, and keeps all of what that yields.
         steps: of an epoch. Defaults to the whole stream; with a number, epochs go on where the one before ended.
+        begins_anew: whether they begin at the start all the same, as evaluations do in Keras. A generator, which
+            has no start to go back to, goes on.
         class_weight: weights by class number, or None.
     """
 
@@ -40,6 +42,7 @@ class StreamFeed(Feed):
         *,
         local: bool = False,
         steps: int | None = None,
+        begins_anew: bool = False,
         class_weight: dict[int, float] | None = None,
     ) -> None:
         self._stream = stream
@@ -48,6 +51,7 @@ class StreamFeed(Feed):
         self._local = local
         self._class_weight = class_weight
         self.steps = steps
+        self._begins_anew = begins_anew or steps is None
         self._iterator: Iterator[Any] | None = None
         self._ahead: Any = None
         self._error: Exception | None = None
@@ -55,11 +59,16 @@ class StreamFeed(Feed):
         self._seen = self._batches = 0
 
     def begin(self, epoch: int, seed: int) -> None:  # noqa: ARG002 - a stream knows only how to go on
-        if self._iterator is None or self.steps is None:
+        if self._iterator is None or (self._begins_anew and not self._goes_on):
             self._iterator = iter(self._stream)
             self._read()
         self._left = self.steps if self.steps is not None else -1
         self._settle()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the stream cannot start again, so that the batch that was read ahead is its next one."""
+        return self._iterator is self._stream and type(self._stream).__module__ in ("builtins", "itertools")
 
     def resume(self, epoch: int, batch: int, seed: int, first_epoch: int = 0) -> None:
         """Read the stream again, from the start up to that place: what it yields may depend on what it has yielded."""

@@ -24,6 +24,7 @@ class Call:
         several: True where the layer takes a list.
         differentiated: False where neither the layer nor anything before it is trained.
         needs_input_gradient: whether something before the layer is trained.
+        shapes: of a row of each input.
     """
 
     layer: Layer
@@ -32,6 +33,38 @@ class Call:
     several: bool
     differentiated: bool
     needs_input_gradient: bool
+    shapes: list[tuple[int, ...]]
+
+    def forward(self, given: list[np.ndarray], context: Context) -> tuple[np.ndarray, Any]:
+        """Run the layer, and return its output and its backward.
+
+        Raises:
+            TypeError: if the layer returns something else.
+        """
+        made = self.layer.forward(given if self.several else given[0], context)
+        if type(made) is not tuple or len(made) != 2:
+            raise TypeError(
+                f"forward of the layer {self.layer.name!r} returns its output and a function backward(dy)."
+                f" Received: {type(made).__name__}"
+            )
+        return made
+
+    def taken_apart(self, dx: Any) -> list[np.ndarray]:
+        """Return the gradients by the layer's inputs, of what its backward returned.
+
+        Raises:
+            TypeError: if there is not one for each input, of its shape.
+        """
+        parts = dx if self.several else [dx]
+        found = [None if part is None else np.shape(part)[1:] for part in parts or [None]]
+        if found != self.shapes:
+            wanted = ", ".join(str(("rows", *shape)).replace("'", "") for shape in self.shapes)
+            what = "None" if dx is None else ", ".join(str(np.shape(part)) for part in parts)
+            raise TypeError(
+                f"backward of the layer {self.layer.name!r} returns the gradient of the loss by the layer's input, of"
+                f" shape {wanted}. Received: {what}"
+            )
+        return parts
 
 
 class Graph:
@@ -69,7 +102,8 @@ class Graph:
             own = node.layer.trainable and any(p.trainable for p in node.layer.parameters)
             output = made_by[id(node)]
             trained[output] = before or own
-            self.calls.append(Call(node.layer, sources, output, node.several, before or own, before))
+            shapes = [tensor.shape for tensor in node.inputs]
+            self.calls.append(Call(node.layer, sources, output, node.several, before or own, before, shapes))
         self.output_slots = [slot(tensor) for tensor in self.outputs]
 
     def forward(
@@ -89,8 +123,7 @@ class Graph:
             self.record.append(slots)
         tape = []
         for call, context in zip(self.calls, contexts, strict=True):
-            given = [slots[i] for i in call.inputs]
-            slots[call.output], backward = call.layer.forward(given if call.several else given[0], context)
+            slots[call.output], backward = call.forward([slots[i] for i in call.inputs], context)
             tape.append(backward)
         return [slots[i] for i in self.output_slots], tape
 
@@ -113,8 +146,7 @@ class Graph:
                 continue
             dx = backward(dy)
             if call.needs_input_gradient:
-                parts = dx if call.several else [dx]
-                for slot, part in zip(call.inputs, parts, strict=True):
+                for slot, part in zip(call.inputs, call.taken_apart(dx), strict=True):
                     by_slot[slot] = by_slot[slot] + part if slot in by_slot else part
             done(number)
 

@@ -16,7 +16,7 @@ from distfit.training.gather import GATHER, Rows, WrittenRows
 from distfit.training.predict_loop import predict as predict_loop
 from distfit.training.recovery import Recovery
 from distfit.training.start import begin
-from distfit.training.validation import Validation, read_validation
+from distfit.training.validation import Validation, check_frequency, read_validation
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -78,6 +78,7 @@ def fit(
     self.comm.require_all_ranks("fit")
     with self.comm.operation("fit"):
         self.compiled  # noqa: B018 - raises before compile
+        check_frequency(validation_freq)
         training = read_inputs(x, y, sample_weight, class_weight)
         validation_inputs: Inputs | None = None
         if validation_data is not None:

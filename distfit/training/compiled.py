@@ -12,6 +12,7 @@ from distfit.metrics import Metric
 from distfit.training import sharded
 from distfit.training.scores import Scores
 from distfit.utils.configured import describe
+from distfit.utils.counts import is_count
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -99,8 +100,8 @@ class Compiled:
             ("gradient_accumulation_steps", accumulation),
             ("divergence_every", divergence_every),
         ):
-            if count is not None and count < 1:
-                raise ValueError(f"{name} is at least 1. Received: {count}")
+            if count is not None and not is_count(count):
+                raise ValueError(f"{name} is a whole number of at least 1. Received: {count!r}")
         compiled = cls(
             found,
             None if loss is None else losses.get(loss) if engine is None else engine.read_loss(loss),

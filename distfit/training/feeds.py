@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from distfit.comm import Communicator
 from distfit.data import EvenPartition, Feed, HeldPartition, IndexedFeed, Inputs, Order, Partition, StreamFeed
 from distfit.errors import CollectiveInRootHook, DataMismatch
+from distfit.utils.counts import is_count
 
 DEFAULT_BATCH_SIZE = 32
 _FEW_ROWS = 8
@@ -35,7 +36,7 @@ class Batching:
             ValueError: naming the one that is wrong.
         """
         for name, value in (("batch_size", self.batch_size), ("the number of steps", self.steps)):
-            if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
+            if value is not None and not is_count(value):
                 raise ValueError(f"{name} is a whole number of at least 1. Received: {value!r}")
 
     def suited_to(self, inputs: Inputs) -> Batching:
@@ -68,6 +69,7 @@ def make_feed(inputs: Inputs, rows: list[int], batching: Batching, comm: Communi
             comm.size,
             local=inputs.local,
             steps=batching.steps,
+            begins_anew=not batching.training,
             class_weight=inputs.class_weight,
         )
     partition: Partition

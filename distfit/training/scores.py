@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class Scores:
         self._sums = np.zeros(self.length)
         self._late_states: list[State] = [metric.zero() for metric, _ in self._late]
         self._merged: list[State] = []
+        self._has_skipped = False
 
     def measure(self, total: float, weight: float, y: Any, y_pred: Any, sample_weight: Any) -> np.ndarray:
         """Return what this rank's rows contribute, as the vector that is to be summed over all ranks.
@@ -92,7 +94,7 @@ class Scores:
 
     def disregard(self) -> None:
         """Forget what was measured since the last `absorb`: the rows of a step that is skipped."""
-        self._merged = []
+        self._merged, self._has_skipped = [], True
 
     def finish(self, comm: Communicator) -> None:
         """Bring the metrics together that no step carried.
@@ -174,10 +176,17 @@ class Scores:
         """Return all values, in the order of compile; to be called after `finish`."""
         known = self._so_far()
         for (metric, _), state in zip(self._late, self._late_states, strict=True):
-            known[metric.name] = metric.compute(state)
+            known[metric.name] = math.nan if self._knows_nothing else metric.compute(state)
         return {name: known[name] for name in ["loss", *(m.name for m, _ in self._metrics)]}
 
+    @property
+    def _knows_nothing(self) -> bool:
+        """Whether all steps were skipped: then a 0 would be the best loss of all."""
+        return self._has_skipped and not self._sums[WEIGHT]
+
     def _so_far(self) -> dict[str, Any]:
+        if self._knows_nothing:
+            return dict.fromkeys(["loss", *(metric.name for metric, _, _ in self._riding)], math.nan)
         results = {metric.name: self._result(metric, places) for metric, _, places in self._riding}
         return {"loss": self._loss(), **results}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from distfit.callbacks.dispatch.logs import AggregatedLogs
 from distfit.data import Feed, Inputs, LocalPart, read_inputs
 from distfit.training.evaluate_loop import evaluate
 from distfit.training.feeds import check_together
+from distfit.utils.counts import is_count
 
 if TYPE_CHECKING:
     from distfit.training.model import Model
@@ -52,6 +54,19 @@ class Validation:
         if isinstance(self.frequency, int):
             return number % self.frequency == 0
         return number in self.frequency
+
+
+def check_frequency(frequency: Any) -> None:
+    """Raise if this does not say after which epochs to validate.
+
+    Raises:
+        ValueError: naming what it may be.
+    """
+    if not is_count(frequency) and not isinstance(frequency, Collection):
+        raise ValueError(
+            "validation_freq is a whole number of at least 1, or a list of epochs, of which the first is 1. Received:"
+            f" {frequency!r}"
+        )
 
 
 def read_validation(validation_data: Any) -> Inputs:

@@ -248,6 +248,34 @@ def test_a_generator_is_read_once() -> None:
     assert epoch_of(feed, 1) == []
 
 
+def test_evaluations_of_some_steps_begin_at_the_streams_start() -> None:
+    feed = StreamFeed(Stream(*batches(1, 1, 1)), 0, 1, steps=2, begins_anew=True)
+    seen = [[x.tolist() for x, _ in epoch_of(feed, epoch)] for epoch in range(3)]
+    assert seen == [[[0], [1]]] * 3
+
+
+def test_where_a_generator_cannot_begin_again_evaluations_go_on_and_lose_no_batch() -> None:
+    feed = StreamFeed((batch for batch in batches(1, 1, 1, 1)), 0, 1, steps=2, begins_anew=True)
+    seen = [[x.tolist() for x, _ in epoch_of(feed, epoch)] for epoch in range(3)]
+    assert seen == [[[0], [1]], [[2], [3]], []]
+
+
+def test_a_stream_that_is_its_own_iterator_may_begin_again() -> None:
+    class Rewinding:
+        def __iter__(self) -> Iterator[Any]:
+            self.left = batches(1, 1, 1)
+            return self
+
+        def __next__(self) -> Any:
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+    feed = StreamFeed(Rewinding(), 0, 1, steps=2, begins_anew=True)
+    seen = [[x.tolist() for x, _ in epoch_of(feed, epoch)] for epoch in range(2)]
+    assert seen == [[[0], [1]]] * 2
+
+
 def test_a_generator_without_end_gives_epochs_of_the_steps_asked_for() -> None:
     def endless() -> Iterator[np.ndarray]:
         number = 0

@@ -153,3 +153,35 @@ def test_several_outputs_come_as_a_list() -> None:
     np.testing.assert_allclose(negated, -X)
     (single,) = Model(x, [layers.Rescaling(2.0)(x)], comm=Communicator.alone()).predict(X, verbose=0)
     np.testing.assert_allclose(single, 2 * X)
+
+
+class Returning(layers.Layer):
+    """Returns what it is given from its backward, or from forward."""
+
+    def __init__(self, backward: Any, *, forward: Any = None) -> None:
+        super().__init__(name="mine")
+        self.given, self.made = backward, forward
+
+    def output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def forward(self, x: np.ndarray, context: layers.Context) -> Any:
+        return self.made or (2 * x, lambda dy: self.given)
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (Returning(None), r"backward of the layer 'mine' .* of shape \('rows', 4\)|Received: None"),
+        (Returning(np.zeros((8, 2))), r"backward of the layer 'mine' .* Received: \(8, 2\)"),
+        (
+            Returning(None, forward=[1, 2]),
+            "forward of the layer 'mine' returns its output and a function .* list",
+        ),
+    ],
+)
+def test_a_layer_that_returns_something_else_is_named(layer: layers.Layer, text: str) -> None:
+    """Without the gradient by its input, the layers in front of it would never learn."""
+    model = compiled(Sequential([layers.Dense(4, input_shape=(3,)), layer, layers.Dense(1)]))
+    with pytest.raises(TypeError, match=text):
+        model.fit(X, Y, verbose=0)

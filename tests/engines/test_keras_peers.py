@@ -240,3 +240,12 @@ def test_several_inputs_and_outputs(comm: Communicator) -> None:
     expected = several().fit(inputs, targets, **OPTIONS).history
     history = KerasModel(several(), comm=comm).fit(inputs, targets, **OPTIONS).history
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+
+
+@pytest.mark.ranks(1, 2)
+def test_callbacks_of_distfits_know_which_of_keras_metrics_should_rise(comm: Communicator) -> None:
+    module = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(CLASSES, "softmax")])
+    module.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    stopping = [callbacks.EarlyStopping(monitor) for monitor in ("loss", "accuracy")]
+    found = KerasModel(module, comm=comm).fit(*rows(), **OPTIONS, callbacks=stopping).history
+    assert [one.best for one in stopping] == [min(found["loss"]), max(found["accuracy"])]

@@ -414,3 +414,25 @@ def test_a_loop_of_ones_own_may_reduce_behind_the_hooks_before_a_batch(comm: Com
             hooks.on_train_batch_begin(batch)
             comm.transport.all_reduce(np.ones(3))  # as a loop would that knows nothing of agreements
             hooks.on_train_batch_end(batch, {})
+
+
+@pytest.mark.ranks(2, 3)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_logs_that_hooks_on_all_ranks_write_on_one_alone_roots_hold(comm: Communicator, rank: int) -> None:
+    """Added, changed and removed ones, in batches and epochs."""
+
+    class Writes(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if comm.rank == rank:
+                logs["more"], logs["loss"] = 2.0, -1.0
+                del logs["mae"]
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if comm.rank == rank:
+                logs["of a batch"] = 2.0
+
+    history = regression(comm).fit(*line(), epochs=2, verbose=0, callbacks=[Writes()]).history
+    found = comm.all_gather_object(history)
+    assert all(one == found[0] for one in found)
+    assert set(found[0]) == ({"loss", "more"} if rank == 0 else {"loss", "mae"})
+    assert (found[0]["loss"] == [-1.0, -1.0]) == (rank == 0)

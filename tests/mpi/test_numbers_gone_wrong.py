@@ -265,3 +265,12 @@ def test_an_unknown_policy_is_an_error(comm: Communicator) -> None:
         ValueError, match=re.escape("on_nan is one of 'ignore', 'raise', 'skip'. Received: 'warn'")
     ):
         regression(comm, on_nan="warn")
+
+
+@pytest.mark.ranks(1, 2, 3)
+def test_an_epoch_of_which_every_step_is_skipped_has_no_values(comm: Communicator) -> None:
+    """A loss of 0 would be the best of all."""
+    model = regression(comm, on_nan="skip", metrics=["mae", Largest()])
+    x, y = line()
+    history = skipped(comm, model, np.full_like(x, np.nan), y)
+    assert all(np.isnan(value) for values in history.values() for value in values)

@@ -11,6 +11,7 @@ from distfit.callbacks.dispatch.logs import plain
 from distfit.comm import FINGERPRINT, Communicator, all_equal, fingerprint, pack, unpack
 
 _MOST_RIDING = 128
+_NOTHING = pack(({}, [], {}, set()))
 
 
 class LogChanges:
@@ -23,17 +24,21 @@ class LogChanges:
 
     def __init__(self) -> None:
         self._riding: tuple[str, ...] = ()
+        self._before: Logs = {}
         self._common: Logs = {}
+        self._lost: list[str] = []
         self._own: Logs = {}
         self._removed: set[str] = set()
 
     def begin(self) -> None:
         """Forget the last time's changes."""
-        self._common, self._own, self._removed = {}, {}, set()
+        self._before, self._common, self._lost, self._own, self._removed = {}, {}, [], {}, set()
 
     def note_common(self, before: Logs, after: Logs) -> None:
         """Note what hooks on all ranks did. An object that is no value stays what it is on each rank."""
+        self._before = before
         self._common = {key: value for key, value in changed(before, after).items() if _is_value(value)}
+        self._lost = [key for key in before if key not in after]
 
     def seen_here(self, logs: Logs) -> Logs:
         """Return the logs with what hooks on this rank, and not on all, have done to them so far."""
@@ -60,7 +65,8 @@ class LogChanges:
         for key in self._riding:
             value = self._own.get(key) if comm.is_root else None
             values += (1.0, value) if isinstance(value, float) else (0.0, 0.0)
-        return [*fingerprint(repr(self._common) if self._common else ""), *values]
+        common = repr((self._common, self._lost)) if self._common or self._lost else ""
+        return [*fingerprint(common), *values]
 
     def packed(self, comm: Communicator, hook: str) -> bytes:
         """Return root's changes as bytes, in case that they have to be sent.
@@ -70,11 +76,13 @@ class LogChanges:
 
         Ranks: local.
         """
-        if not comm.is_root or not (self._common or self.are_new):
+        if not comm.is_root:
             return b""
+        if not (self._common or self._lost or self.are_new):
+            return _NOTHING  # which is sent where hooks of all ranks have changed something elsewhere alone
         for key, value in self._own.items():
             _check_sendable(key, value, hook)
-        return pack((self._common, self._own, self._removed))
+        return pack((self._common, self._lost, self._own, self._removed))
 
     def are_sent(self, sums: list[float], *, root_has_new: bool) -> bool:
         """Say whether root's changes follow as bytes; equal on all ranks.
@@ -96,13 +104,18 @@ class LogChanges:
                 logs[key] = value
 
     def take_packed(self, packed: bytes, logs: Logs) -> None:
-        """Write root's changes, and let their keys ride from now on.
+        """Write root's changes in the place of this rank's, and let their keys ride from now on.
 
         Ranks: local, on all ranks alike.
         """
-        common, own, removed = unpack(packed)
+        common, lost, own, removed = unpack(packed)
+        for key in (*self._common, *self._lost):
+            if key in self._before:
+                logs[key] = self._before[key]
+            else:
+                logs.pop(key, None)
         logs.update({**common, **own})
-        for key in removed:
+        for key in (*lost, *removed):
             logs.pop(key, None)
         numbers = [key for key, value in own.items() if isinstance(value, float)]
         self._riding = tuple(dict.fromkeys([*self._riding, *numbers]))[:_MOST_RIDING]

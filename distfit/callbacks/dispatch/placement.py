@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Number
+from types import FunctionType
 from typing import Any, get_args
 
 from distfit.callbacks.callback import Callback, Ranks
@@ -78,8 +80,11 @@ def placed(callback: Any) -> Placed:
         TypeError: for what can be no callback.
         ValueError: for another word than the three.
     """
-    if isinstance(callback, (type, str, bytes, Mapping)):
-        raise TypeError(f"callbacks are objects with hooks, or lists of them. Received: {callback!r}")
+    if isinstance(callback, (type, str, bytes, Mapping, Number, FunctionType)):
+        raise TypeError(
+            "callbacks are objects with hooks, such as on_epoch_end, or lists of them; LambdaCallback makes one of"
+            f" functions. Received: {callback!r}"
+        )
     ranks: Ranks = callback.ranks if isinstance(callback, Callback) else "root"
     if ranks not in get_args(Ranks):
         raise ValueError(
