@@ -244,8 +244,9 @@ class NumpyEngine(Engine):
             raise ValueError(f"the model takes {len(inputs)} inputs. Received: {len(arrays)} arrays")
         for tensor, array in zip(inputs, arrays, strict=True):
             if array.shape[1:] != tensor.shape:
+                name = f" {tensor.name}" if tensor.name else ""
                 raise ValueError(
-                    f"the model's input {tensor.name or ''} takes rows of shape {tensor.shape}."
+                    f"the model's input{name} takes rows of shape {tensor.shape}."
                     f" Received: rows of shape {array.shape[1:]} (an array of shape {array.shape})"
                 )
         return arrays

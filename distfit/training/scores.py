@@ -74,8 +74,15 @@ class Scores:
         vector[LOSS], vector[WEIGHT] = total, weight
         for (metric, use_weight, _), fields in zip(self._riding, self._fields, strict=True):
             state = metric.measure(y, y_pred, sample_weight if use_weight else None)
-            for name, field in fields.items():
-                field[...] = state[name] if field.size == 1 else np.ravel(state[name])
+            try:
+                for name, field in fields.items():
+                    field[...] = state[name] if field.size == 1 else np.ravel(state[name])
+            except (KeyError, TypeError, ValueError) as error:
+                shapes = {name: field.shape for name, field in metric.fields.items()}
+                raise ValueError(
+                    f"measure of the metric {metric.name!r} returns a number or an array for each of its fields, of"
+                    f" these shapes: {shapes}. Received: {state!r}"
+                ) from error
         # Merged now: behind the agreement on a step the others may be in a reduction already when this raises.
         self._merged = [
             metric.merge(state, metric.measure(y, y_pred, sample_weight if use_weight else None))

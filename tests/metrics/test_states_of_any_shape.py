@@ -38,5 +38,12 @@ def test_any_shape_of_the_right_size(shape: tuple[int, ...]) -> None:
 
 
 def test_no_other_size() -> None:
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match=r"measure of the metric 'confusion' returns .* of these shapes"):
         measured((2,))
+
+
+@pytest.mark.parametrize("state", [{"pair": 1.0, "rows": 4}, None])
+def test_a_metric_without_its_fields_is_named(state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Confusion, "measure", lambda *_: state)
+    with pytest.raises(ValueError, match=r"measure of the metric 'confusion' returns .* Received: "):
+        measured((2, 2))
