@@ -94,7 +94,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-n", "--ranks", type=int, default=4)
-    parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS")
+    parser.add_argument("--timeout", type=float, default=420.0, metavar="SECONDS")
     options, arguments = parser.parse_known_args()
     names_tests = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
     return run(options.ranks, [*arguments, *([] if names_tests else [str(TESTS / "mpi")])], options.timeout)

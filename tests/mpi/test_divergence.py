@@ -267,7 +267,7 @@ def test_all_ranks_are_told_the_same(comm: Communicator) -> None:
     ("option", "text"),
     [
         ({"on_divergence": "mend"}, "on_divergence is one of 'raise', 'heal', 'ignore'. Received: 'mend'"),
-        ({"divergence_every": 0}, "divergence_every is at least 1. Received: 0"),
+        ({"divergence_every": 0}, "divergence_every is a whole number of at least 1. Received: 0"),
     ],
 )
 def test_arguments_that_make_no_sense(comm: Communicator, option: Any, text: str) -> None:
