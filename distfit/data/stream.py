@@ -59,16 +59,11 @@ class StreamFeed(Feed):
         self._seen = self._batches = 0
 
     def begin(self, epoch: int, seed: int) -> None:  # noqa: ARG002 - a stream knows only how to go on
-        if self._iterator is None or (self._begins_anew and not self._goes_on):
-            self._iterator = iter(self._stream)
+        if self._iterator is None or self._begins_anew:
+            self._iterator, self._error = iter(self._stream), None
             self._read()
         self._left = self.steps if self.steps is not None else -1
         self._settle()
-
-    @property
-    def _goes_on(self) -> bool:
-        """Whether the stream cannot start again, so that the batch that was read ahead is its next one."""
-        return self._iterator is self._stream and type(self._stream).__module__ in ("builtins", "itertools")
 
     def resume(self, epoch: int, batch: int, seed: int, first_epoch: int = 0) -> None:
         """Read the stream again, from the start up to that place: what it yields may depend on what it has yielded."""
@@ -115,8 +110,14 @@ class StreamFeed(Feed):
             return Batch((), rows=0, first_row=self._rank << 32, has_next=False)
         given = self._ahead
         self._left -= 1
-        self._read()
-        self._settle()
+        if self._left == 0 and self._begins_anew:
+            self._ahead, self.has_next = (
+                None,
+                False,
+            )  # what cannot begin again goes on behind the batch that was read
+        else:
+            self._read()
+            self._settle()
         data = tuple(given) if isinstance(given, (tuple, list)) else (given,)
         data = map_leaves(np.asarray, data)
         if self._class_weight is not None:

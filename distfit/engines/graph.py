@@ -24,7 +24,7 @@ class Call:
         several: True where the layer takes a list.
         differentiated: False where neither the layer nor anything before it is trained.
         needs_input_gradient: whether something before the layer is trained.
-        shapes: of a row of each input.
+        trained: for each input, whether it is something before that is trained.
     """
 
     layer: Layer
@@ -33,38 +33,61 @@ class Call:
     several: bool
     differentiated: bool
     needs_input_gradient: bool
-    shapes: list[tuple[int, ...]]
+    trained: list[bool]
 
-    def forward(self, given: list[np.ndarray], context: Context) -> tuple[np.ndarray, Any]:
-        """Run the layer, and return its output and its backward.
+    def forward(self, given: list[np.ndarray], context: Context) -> tuple[np.ndarray, Used]:
+        """Run the layer, and return its output and what its backward pass needs.
 
         Raises:
             TypeError: if the layer returns something else.
         """
         made = self.layer.forward(given if self.several else given[0], context)
-        if type(made) is not tuple or len(made) != 2:
+        if not isinstance(made, (tuple, list)) or len(made) != 2:
             raise TypeError(
                 f"forward of the layer {self.layer.name!r} returns its output and a function backward(dy)."
                 f" Received: {type(made).__name__}"
             )
-        return made
+        # Whole numbers have no gradient.
+        wanted = [
+            array.shape if is_trained and array.dtype.kind == "f" else None
+            for array, is_trained in zip(given, self.trained, strict=True)
+        ]
+        return made[0], Used(made[1], wanted)
 
-    def taken_apart(self, dx: Any) -> list[np.ndarray]:
+    def taken_apart(self, dx: Any, wanted: list[tuple[int, ...] | None]) -> list[Any]:
         """Return the gradients by the layer's inputs, of what its backward returned.
 
+        Args:
+            dx: that.
+            wanted: the shapes of those that something before learns from.
+
         Raises:
-            TypeError: if there is not one for each input, of its shape.
+            TypeError: if one of these is missing, or of another shape.
         """
-        parts = dx if self.several else [dx]
-        found = [None if part is None else np.shape(part)[1:] for part in parts or [None]]
-        if found != self.shapes:
-            wanted = ", ".join(str(("rows", *shape)).replace("'", "") for shape in self.shapes)
-            what = "None" if dx is None else ", ".join(str(np.shape(part)) for part in parts)
+        parts = [dx] if not self.several else [None] * len(wanted) if dx is None else list(dx)
+        if len(parts) != len(wanted) or any(
+            shape is not None and (part is None or np.shape(part) != shape)
+            for part, shape in zip(parts, wanted, strict=True)
+        ):
+            received = ", ".join("None" if part is None else str(np.shape(part)) for part in parts)
             raise TypeError(
                 f"backward of the layer {self.layer.name!r} returns the gradient of the loss by the layer's input, of"
-                f" shape {wanted}. Received: {what}"
+                f" shape {', '.join(map(str, wanted))}. Received: {received}"
             )
         return parts
+
+
+@dataclass(slots=True)
+class Used:
+    """What a call has left for its backward pass.
+
+    Attributes:
+        backward: the layer's.
+        wanted: the shape of each input that something before learns from; None for others.
+    """
+
+    backward: Any
+    wanted: list[tuple[int, ...] | None]
 
 
 class Graph:
@@ -102,8 +125,10 @@ class Graph:
             own = node.layer.trainable and any(p.trainable for p in node.layer.parameters)
             output = made_by[id(node)]
             trained[output] = before or own
-            shapes = [tensor.shape for tensor in node.inputs]
-            self.calls.append(Call(node.layer, sources, output, node.several, before or own, before, shapes))
+            learning = [trained[source] for source in sources]
+            self.calls.append(
+                Call(node.layer, sources, output, node.several, before or own, before, learning)
+            )
         self.output_slots = [slot(tensor) for tensor in self.outputs]
 
     def forward(
@@ -116,15 +141,15 @@ class Graph:
             contexts: one for each call.
 
         Returns:
-            The outputs, and the calls' backward functions.
+            The outputs, and what the calls have left for `backward`.
         """
         slots: list[Any] = arrays + [None] * len(self.calls)
         if self.record is not None:
             self.record.append(slots)
         tape = []
         for call, context in zip(self.calls, contexts, strict=True):
-            slots[call.output], backward = call.forward([slots[i] for i in call.inputs], context)
-            tape.append(backward)
+            slots[call.output], used = call.forward([slots[i] for i in call.inputs], context)
+            tape.append(used)
         return [slots[i] for i in self.output_slots], tape
 
     def backward(self, gradients: list[np.ndarray], tape: list[Any], done: Callable[[int], None]) -> None:
@@ -139,14 +164,16 @@ class Graph:
         for slot, gradient in zip(self.output_slots, gradients, strict=True):
             by_slot[slot] = by_slot[slot] + gradient if slot in by_slot else gradient
         for number in range(len(tape) - 1, -1, -1):
-            call, backward = self.calls[number], tape[number]
+            call, used = self.calls[number], tape[number]
             tape[number] = None  # what the layer kept for its backward is free from here on
             dy = by_slot.pop(call.output, None)
             if dy is None or not call.differentiated:
                 continue
-            dx = backward(dy)
+            dx = used.backward(dy)
             if call.needs_input_gradient:
-                for slot, part in zip(call.inputs, call.taken_apart(dx), strict=True):
+                for slot, part in zip(call.inputs, call.taken_apart(dx, used.wanted), strict=True):
+                    if part is None:
+                        continue
                     by_slot[slot] = by_slot[slot] + part if slot in by_slot else part
             done(number)
 

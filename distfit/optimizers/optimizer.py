@@ -298,9 +298,7 @@ class Optimizer(Configured, ABC):
         return self._slots
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the slots by name, to be read: the arrays themselves, ``(size,)`` each. None before `build`.
-
-        They are replaced by `restore`. What a rank writes to them past that, other ranks need not hear of.
+        """Return the slots by name, to be read; `restore` replaces them. Arrays ``(size,)``; none before `build`.
 
         Raises:
             RuntimeError: if other machines have some of it.
@@ -358,9 +356,9 @@ class Optimizer(Configured, ABC):
         self.built = True
 
     def _part(self, segments: Sequence[Segment]) -> Part:
-        return Part(
-            tuple(segments), self.arrange([Run(s.start, s.stop, self._decays(s.name)) for s in segments])
-        )
+        decay = [not any(part in segment.name for part in self._undecayed) for segment in segments]
+        runs = [Run(s.start, s.stop, decays) for s, decays in zip(segments, decay, strict=True)]
+        return Part(tuple(segments), self.arrange(runs))
 
     def _clip(self, arrays: Arrays, part: Part, scale: float, add_up: Callable[[float], float]) -> float:
         if self.clipvalue is self.clipnorm is self.global_clipnorm is None:
@@ -392,9 +390,6 @@ class Optimizer(Configured, ABC):
             )
             for place in run.slices(self._scratch.size)
         ]
-
-    def _decays(self, name: str) -> bool:
-        return not any(part in name for part in self._undecayed)
 
     def _check_arena(self, array: np.ndarray) -> None:
         if not self.built:

@@ -69,15 +69,17 @@ def share_weights(model: Model) -> OnNode | None:
         memory.own[name][engine.common :] = array[engine.common :]
     engine.move(memory.own[_WEIGHTS], engine.gradients)
     optimizer.take_slots({name: memory.own[name] for name in optimizer.slot_arrays})
-    del arrays
+    optimizer.is_in_parts = is_sharded and comm.node_ranks[0] != 0
+    del arrays, array
     give_back_freed_memory()
     buffers = shared({}, Field.of(engine.gradients, engine.common))
     if buffers is None:
         engine.move(memory.own[_WEIGHTS].copy(), engine.gradients)
         optimizer.take_slots({name: array.copy() for name, array in optimizer.slot_arrays.items()})
         comm.reach("copies of the optimizer's state")  # of which only root's machine may have had all
-        for array in optimizer.slot_arrays.values():
-            comm.transport.broadcast(array)
+        for copied in optimizer.slot_arrays.values():
+            comm.transport.broadcast(copied)
+        optimizer.is_in_parts = False
         return None
     gradients = buffers.gradients[comm.local_rank]
     gradients[...] = engine.gradients
@@ -109,10 +111,15 @@ class OnNode(Update):
         slots = {name: memory.shared[name] for name in self._optimizer.slot_arrays}
         self._arrays = Arrays(memory.shared[_WEIGHTS], self._sums.own, slots)
         self._is_settled = False
-        self._take_part(self._divided())
+        self._between, self._written_for_all = self._divided()
+        self._in_wholes = self._optimizer.takes_whole_parameters
 
-    def _divided(self) -> BetweenMachines:
-        """Divide the weights among the ranks, and return what this one does about other machines with its part."""
+    def _divided(self) -> tuple[BetweenMachines, list[slice]]:
+        """Divide the weights among the ranks.
+
+        Returns:
+            What this rank does about other machines with its part, and which places it writes for all of its machine.
+        """
         model, comm, optimizer = self._model, self._model.comm, self._optimizer
         between: BetweenMachines
         if self._counterparts.alone:
@@ -123,16 +130,13 @@ class OnNode(Update):
             between = Replicated(model, self._sums, self._counterparts)
         parts = optimizer.divide(self._counterparts.parts)
         between.divide(parts[comm.local_rank] if comm.local_rank < len(parts) else Part((), []))
-        return between
-
-    def _take_part(self, between: BetweenMachines) -> None:
-        self._between, self._in_wholes = between, self._optimizer.takes_whole_parameters
         # Frozen parameters are nobody's part. The first rank of a machine writes what is written to them.
-        self._written_for_all = list(between.summed)
-        if self._model.comm.is_among("local_root"):
-            (whole,) = self._optimizer.divide(1)
+        written_for_all = list(between.summed)
+        if comm.is_among("local_root"):
+            (whole,) = optimizer.divide(1)
             ends = [0, *(bound for place in whole.places() for bound in (place.start, place.stop))]
-            self._written_for_all += map(slice, ends[::2], [*ends[1::2], self._model.engine.common])
+            written_for_all += map(slice, ends[::2], [*ends[1::2], model.engine.common])
+        return between, written_for_all
 
     def is_current(self) -> bool:
         model, own = self._model, self._memory.own
@@ -179,10 +183,11 @@ class OnNode(Update):
 
     def reduce(self) -> None:
         if self._optimizer.takes_whole_parameters != self._in_wholes:  # a callback has set a clip
-            between = self._divided()
+            between, written_for_all = self._divided()
             self._model.comm.reach("other parts of an update")
             # Until here all were bound by the old parts, also those that have failed in dividing them anew.
-            self._take_part(between)
+            self._between, self._written_for_all = between, written_for_all
+            self._in_wholes = not self._in_wholes
             between.bind()
         self._between.reduce()
 

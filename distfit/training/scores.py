@@ -15,6 +15,7 @@ Saved = dict[str, Any]
 """What metrics have seen of an epoch, as a checkpoint holds it: arrays, by the metric's name and its field's."""
 
 LOSS, WEIGHT = 0, 1
+_OF_OTHER_STATES = (KeyError, IndexError, TypeError, ValueError)
 _HEAD = 2  # the sum of the loss over rows, and the number of its values
 
 
@@ -77,17 +78,19 @@ class Scores:
             try:
                 for name, field in fields.items():
                     field[...] = state[name] if field.size == 1 else np.ravel(state[name])
-            except (KeyError, TypeError, ValueError) as error:
-                shapes = {name: field.shape for name, field in metric.fields.items()}
-                raise ValueError(
-                    f"measure of the metric {metric.name!r} returns a number or an array for each of its fields, of"
-                    f" these shapes: {shapes}. Received: {state!r}"
-                ) from error
+            except _OF_OTHER_STATES as error:
+                raise _other_state(metric, state) from error
         # Merged now: behind the agreement on a step the others may be in a reduction already when this raises.
-        self._merged = [
-            metric.merge(state, metric.measure(y, y_pred, sample_weight if use_weight else None))
-            for (metric, use_weight), state in zip(self._late, self._late_states, strict=True)
-        ]
+        self._merged = []
+        for (metric, use_weight), before in zip(self._late, self._late_states, strict=True):
+            state = metric.measure(y, y_pred, sample_weight if use_weight else None)
+            try:
+                merged = metric.merge(before, state)
+                for name, known in metric.fields.items():
+                    np.reshape(merged[name], known.shape)
+            except _OF_OTHER_STATES as error:
+                raise _other_state(metric, state) from error
+            self._merged.append(merged)
         return vector
 
     def absorb(self, sums: np.ndarray) -> float:
@@ -183,17 +186,13 @@ class Scores:
         """Return all values, in the order of compile; to be called after `finish`."""
         known = self._so_far()
         for (metric, _), state in zip(self._late, self._late_states, strict=True):
-            known[metric.name] = math.nan if self._knows_nothing else metric.compute(state)
+            known[metric.name] = metric.compute(state)
+        if self._has_skipped and not self._sums[WEIGHT]:  # of all steps: a loss of 0 would be the best of all
+            known = {name: np.asarray(value, np.float64) * math.nan for name, value in known.items()}
+            known = {name: value if value.ndim else float(value) for name, value in known.items()}
         return {name: known[name] for name in ["loss", *(m.name for m, _ in self._metrics)]}
 
-    @property
-    def _knows_nothing(self) -> bool:
-        """Whether all steps were skipped: then a 0 would be the best loss of all."""
-        return self._has_skipped and not self._sums[WEIGHT]
-
     def _so_far(self) -> dict[str, Any]:
-        if self._knows_nothing:
-            return dict.fromkeys(["loss", *(metric.name for metric, _, _ in self._riding)], math.nan)
         results = {metric.name: self._result(metric, places) for metric, _, places in self._riding}
         return {"loss": self._loss(), **results}
 
@@ -205,3 +204,12 @@ class Scores:
         return metric.compute(
             {name: self._sums[place].reshape(shapes[name].shape) for name, place in places.items()}
         )
+
+
+def _other_state(metric: Metric, state: Any) -> ValueError:
+    """Return the error of a metric that has measured something else than its fields."""
+    shapes = {name: field.shape for name, field in metric.fields.items()}
+    return ValueError(
+        f"measure of the metric {metric.name!r} returns a number or an array for each of its fields, of these shapes:"
+        f" {shapes}. Received: {state!r}"
+    )

@@ -27,16 +27,16 @@ class SharedState:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._agreed_version = -1
+        self._agreed_version: object = None
         self._placed: Compiled | None = None
         self.decisions = Decisions(model, self)
 
     @property
-    def version(self) -> int:
-        """A number that grows whenever a user writes a weight, or restores the optimizer's state."""
+    def version(self) -> object:
+        """Equal as long as no user writes a weight, restores the state of an optimizer of distfit's, or has another."""
         optimizer = self._model.optimizer
-        restored = optimizer.restored if isinstance(optimizer, Optimizer) else 0
-        return restored + (self._model.engine.version if self._model.built else 0)
+        restored = (id(optimizer), optimizer.restored) if isinstance(optimizer, Optimizer) else None
+        return self._model.engine.version if self._model.built else 0, restored
 
     @property
     def stale(self) -> bool:

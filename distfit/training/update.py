@@ -107,7 +107,7 @@ class Update(ABC):
         """
 
     overlaps: ClassVar[bool] = False
-    """Whether the methods from `begin_sums` to `finish` do anything: sums that begin while backward still runs."""
+    """Whether sums begin while backward still runs: whether it is told of `begin_sums` and `begin_sum_from`."""
 
     @contextmanager
     def step(self) -> Iterator[None]:

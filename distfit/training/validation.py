@@ -51,8 +51,8 @@ class Validation:
         return AggregatedLogs({f"val_{name}": value for name, value in logs.items()})
 
     def _is_due(self, number: int) -> bool:
-        if isinstance(self.frequency, int):
-            return number % self.frequency == 0
+        if is_count(self.frequency):
+            return number % int(self.frequency) == 0
         return number in self.frequency
 
 

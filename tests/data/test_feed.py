@@ -260,6 +260,28 @@ def test_where_a_generator_cannot_begin_again_evaluations_go_on_and_lose_no_batc
     assert seen == [[[0], [1]], [[2], [3]], []]
 
 
+def test_an_iterator_of_the_users_own_that_only_goes_on_loses_no_batch() -> None:
+    class Once:
+        def __init__(self) -> None:
+            self.left = batches(1, 1, 1, 1)
+
+        def __iter__(self) -> Iterator[Any]:
+            return self
+
+        def __next__(self) -> Any:
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+    feed = StreamFeed(Once(), 0, 1, steps=2, begins_anew=True)
+    assert [[x.tolist() for x, _ in epoch_of(feed, epoch)] for epoch in range(2)] == [[[0], [1]], [[2], [3]]]
+
+
+def test_an_error_that_was_not_due_is_not_that_of_the_next_evaluation() -> None:
+    feed = StreamFeed(Stream(*batches(1, 1), OSError("tape")), 0, 1, steps=2, begins_anew=True)
+    assert [[x.tolist() for x, _ in epoch_of(feed, epoch)] for epoch in range(2)] == [[[0], [1]]] * 2
+
+
 def test_a_stream_that_is_its_own_iterator_may_begin_again() -> None:
     class Rewinding:
         def __iter__(self) -> Iterator[Any]:

@@ -172,12 +172,9 @@ class Returning(layers.Layer):
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
-        (Returning(None), r"backward of the layer 'mine' .* of shape \('rows', 4\)|Received: None"),
+        (Returning(None), r"backward of the layer 'mine' .* of shape \(8, 4\)\. Received: None"),
         (Returning(np.zeros((8, 2))), r"backward of the layer 'mine' .* Received: \(8, 2\)"),
-        (
-            Returning(None, forward=[1, 2]),
-            "forward of the layer 'mine' returns its output and a function .* list",
-        ),
+        (Returning(None, forward=[1, 2, 3]), r"forward of the layer 'mine' returns its output and .* list"),
     ],
 )
 def test_a_layer_that_returns_something_else_is_named(layer: layers.Layer, text: str) -> None:
@@ -185,3 +182,51 @@ def test_a_layer_that_returns_something_else_is_named(layer: layers.Layer, text:
     model = compiled(Sequential([layers.Dense(4, input_shape=(3,)), layer, layers.Dense(1)]))
     with pytest.raises(TypeError, match=text):
         model.fit(X, Y, verbose=0)
+
+
+class Mean(layers.Layer):
+    """Takes a mean over time, and says nothing of its output's shape."""
+
+    def forward(self, x: np.ndarray, context: layers.Context) -> Any:
+        return x.mean(1), lambda dy: np.repeat(dy[:, None] / x.shape[1], x.shape[1], axis=1)
+
+
+class Masked(layers.Layer):
+    """Takes numbers and a mask, for which there is no gradient."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def output_shape(self, input_shape: Any) -> Any:
+        return input_shape[0]
+
+    def forward(self, inputs: Any, context: layers.Context) -> Any:
+        x, mask = inputs
+        return [x * mask, lambda dy: self.kind([dy * mask, None])]  # a list will do, too
+
+
+class Largest(layers.Layer):
+    """Numbers of classes, which have no gradient."""
+
+    def output_shape(self, input_shape: Any) -> Any:
+        return ()
+
+    def forward(self, x: np.ndarray, context: layers.Context) -> Any:
+        return x.argmax(-1), lambda dy: None
+
+
+def test_layers_whose_gradients_are_fewer_or_of_another_shape_than_they_declared() -> None:
+    series = layers.Input((3, 2))
+    model = compiled(Model(series, layers.Dense(1)(Mean()(layers.Dense(4)(series)))))
+    assert np.isfinite(model.fit(np.ones((8, 3, 2)), Y, verbose=0).history["loss"]).all()
+    for kind in (list, tuple, iter):
+        x, mask = layers.Input((3,)), layers.Input((3,))
+        model = compiled(Model([x, mask], layers.Dense(1)(Masked(kind)([layers.Dense(3)(x), mask]))))
+        assert np.isfinite(model.fit([X, X > 0], Y, verbose=0).history["loss"]).all()
+
+
+def test_ids_that_a_trained_layer_has_chosen_have_no_gradient() -> None:
+    x = layers.Input((3,))
+    model = compiled(Model(x, layers.Dense(1)(layers.Embedding(4, 2)(Largest()(layers.Dense(4)(x))))))
+    assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"]).all()

@@ -436,3 +436,22 @@ def test_of_logs_that_hooks_on_all_ranks_write_on_one_alone_roots_hold(comm: Com
     assert all(one == found[0] for one in found)
     assert set(found[0]) == ({"loss", "more"} if rank == 0 else {"loss", "mae"})
     assert (found[0]["loss"] == [-1.0, -1.0]) == (rank == 0)
+
+
+@pytest.mark.ranks(2, 3)
+def test_roots_number_that_rides_is_not_lost_where_another_rank_wrote_something(comm: Communicator) -> None:
+    class Own(Callback):
+        ranks = "root"
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            logs["rate"] = float(batch)
+
+    class Common(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if comm.rank == 1 and batch == 3:
+                logs["of one rank"] = 1.0
+
+    seen: list[float] = []
+    reader = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs.get("rate")))
+    regression(comm).fit(*line(), batch_size=2, verbose=0, callbacks=[Common(), Own(), reader])
+    assert seen == [0.0, 1.0, 2.0, 3.0, 4.0]

@@ -47,6 +47,12 @@ def test_bad_arguments(comm: Communicator, args: Any, options: Any, kind: type[E
     fit(comm, X, Y)
 
 
+def test_counts_may_be_numpys(comm: Communicator) -> None:
+    one = np.int64(1)
+    fit(comm, X, Y, batch_size=5 * one, epochs=2, validation_data=(X, Y), validation_freq=one)
+    fit(comm, X, Y, steps_per_epoch=one, validation_split=0.5, validation_steps=one)
+
+
 @pytest.mark.ranks(2, 3, 4)
 @pytest.mark.parametrize(
     ("mine", "text"),

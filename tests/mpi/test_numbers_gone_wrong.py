@@ -270,7 +270,17 @@ def test_an_unknown_policy_is_an_error(comm: Communicator) -> None:
 @pytest.mark.ranks(1, 2, 3)
 def test_an_epoch_of_which_every_step_is_skipped_has_no_values(comm: Communicator) -> None:
     """A loss of 0 would be the best of all."""
-    model = regression(comm, on_nan="skip", metrics=["mae", Largest()])
+    model = regression(
+        comm, on_nan="skip", metrics=["mae", Largest(), metrics.F1Score(threshold=0.5, name="f1")]
+    )
     x, y = line()
-    history = skipped(comm, model, np.full_like(x, np.nan), y)
+    seen: list[Any] = []
+    hook = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(dict(logs)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        history = fit(model, np.full_like(x, np.nan), y, callbacks=[hook])
+    assert all(np.isfinite(logs["loss"]) for logs in seen)  # an epoch that has just begun is not over
+    assert set(history) == set(
+        fit(regression(comm, metrics=["mae", Largest(), metrics.F1Score(threshold=0.5, name="f1")]), x, y)
+    )
     assert all(np.isnan(value) for values in history.values() for value in values)

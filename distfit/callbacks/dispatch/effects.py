@@ -18,8 +18,8 @@ class SharedState(Optimized, Protocol):
     decisions: Decisions
 
     @property
-    def version(self) -> int:
-        """A number that grows whenever a user writes a weight."""
+    def version(self) -> object:
+        """Equal as long as no user writes what is shared."""
 
     def broadcast(self, comm: Communicator) -> None:
         """Continue from root's copy."""
@@ -40,7 +40,7 @@ class OnlyFlags:
         model: what is trained, or None.
     """
 
-    version = 0
+    version: object = None
 
     def __init__(self, model: Any) -> None:
         self.decisions = Decisions(model, self)
@@ -72,7 +72,7 @@ class Effects:
 
     def __init__(self, model: Any) -> None:
         self._shared: SharedState = model.shared_state if isinstance(model, Shared) else OnlyFlags(model)
-        self._version = 0
+        self._version: object = None
         self._common = self._shared.decisions.present()
 
     def note(self) -> None:

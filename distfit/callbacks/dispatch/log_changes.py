@@ -78,7 +78,7 @@ class LogChanges:
         """
         if not comm.is_root:
             return b""
-        if not (self._common or self._lost or self.are_new):
+        if not (self._common or self._lost or self._own or self._removed):
             return _NOTHING  # which is sent where hooks of all ranks have changed something elsewhere alone
         for key, value in self._own.items():
             _check_sendable(key, value, hook)

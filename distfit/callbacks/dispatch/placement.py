@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Number
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, get_args
 
 from distfit.callbacks.callback import Callback, Ranks
@@ -80,7 +81,9 @@ def placed(callback: Any) -> Placed:
         TypeError: for what can be no callback.
         ValueError: for another word than the three.
     """
-    if isinstance(callback, (type, str, bytes, Mapping, Number, FunctionType)):
+    is_function = isinstance(callback, (FunctionType, MethodType, BuiltinFunctionType, partial))
+    has_hooks = any(name.startswith("on_") for name in dir(callback))
+    if isinstance(callback, (type, str, bytes, Mapping, Number)) or (is_function and not has_hooks):
         raise TypeError(
             "callbacks are objects with hooks, such as on_epoch_end, or lists of them; LambdaCallback makes one of"
             f" functions. Received: {callback!r}"
