@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Self
 
 from benchmarks import launch
 from benchmarks.figure import Figure
@@ -63,7 +62,7 @@ class _Watch:
         while not self._is_done.wait(0.01):
             self.most = max(self.most, _proportional_set_size())
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> _Watch:
         self._thread.start()
         return self
 

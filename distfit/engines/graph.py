@@ -47,6 +47,8 @@ class Call:
                 f"forward of the layer {self.layer.name!r} returns its output and a function backward(dy)."
                 f" Received: {type(made).__name__}"
             )
+        if not self.needs_input_gradient:
+            return made[0], Used(made[1], [])
         # Whole numbers have no gradient.
         wanted = [
             array.shape if is_trained and array.dtype.kind == "f" else None

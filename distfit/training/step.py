@@ -64,7 +64,7 @@ def train_step(model: Model, batch: Batch, scores: Scores) -> AggregatedLogs:
 
     if is_last and not batch.rows:
         model.engine.finish_gradients()
-    with model.update.step():
+    with model.update:
         agreed = agree_on_step(
             model,
             comm,
@@ -238,7 +238,7 @@ def apply_rest(model: Model) -> None:
     Ranks: every rank; one small message, and what the model's `Update` sends.
     """
     model.engine.finish_gradients()
-    with model.update.step():
+    with model.update:
         model.comm.reach("the rest of the accumulated gradients")
         model.update.bind()
         apply_gradients(model)

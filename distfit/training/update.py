@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 import numpy as np
@@ -109,15 +108,17 @@ class Update(ABC):
     overlaps: ClassVar[bool] = False
     """Whether sums begin while backward still runs: whether it is told of `begin_sums` and `begin_sum_from`."""
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        """Make a step in a block, behind which no sum is under way, however it ends."""
-        try:
-            yield
-        except BaseException as error:
+    def __enter__(self) -> Update:
+        """Begin a step: behind the block no sum is under way, however it ends."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
             self.abandon(error)
-            raise
-        self.finish()
 
     def begin_sums(self) -> None:  # noqa: B027 - most updates begin no sums in between
         """Be told that all ranks are about to compute gradients, or have no rows, and that none goes back from there.
