@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.machines import machines
+from support.machines import machines, no_memory_for_gradients
 from support.small import line, regression
 
 from distfit import Model, Sequential, config, layers, optimizers, utils
@@ -16,7 +16,6 @@ from distfit.comm import Communicator, memory_file
 from distfit.engines import kernels
 from distfit.errors import RanksDiverged
 from distfit.layers import regularizers
-from distfit.training import node_update
 from distfit.training.node_update import OnNode
 from distfit.training.update import Everywhere
 
@@ -338,18 +337,7 @@ def test_where_memory_cannot_be_shared_root_says_so_once_and_each_rank_has_a_cop
 def test_where_there_is_memory_for_weights_and_none_for_gradients_each_rank_has_a_copy(
     comm: Communicator, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    share = node_update.share
-
-    def fail(*_: Any) -> None:
-        raise OSError("no memory for it")
-
-    def shared(comm: Communicator, fields: Any, gradients: Any, **options: Any) -> Any:
-        with monkeypatch.context() as patch:
-            if not fields and comm.rank == comm.size - 1:
-                patch.setattr(os, "posix_fallocate", fail)
-            return share(comm, fields, gradients, **options)
-
-    monkeypatch.setattr(node_update, "share", shared)
+    no_memory_for_gradients(monkeypatch)
     monkeypatch.setattr(comm, "_announced", set())
     model = assert_like_one_rank(comm, lambda comm: model_of(comm))
     assert isinstance(model.update, Everywhere)

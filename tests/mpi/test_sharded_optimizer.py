@@ -1,6 +1,5 @@
 """Each machine holds a shard of the optimizer's state, and nobody notices but by his memory, and who reads it when."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from support.dense import INPUTS, Whole, chain, partly_frozen, rows_of_data
-from support.machines import machines
+from support.machines import machines, no_memory_for_gradients
 
 from distfit import Model, RemoteError, Sequential, config, layers, optimizers, utils
 from distfit.callbacks import BackupAndRestore, Callback, LambdaCallback, ModelCheckpoint
 from distfit.comm import Communicator, memory_file
 from distfit.engines import kernels
-from distfit.training import node_update, sharded
+from distfit.training import sharded
 from distfit.training.node_update import OnNode
 from distfit.training.update import Alone, Everywhere
 
@@ -593,16 +592,6 @@ def test_without_memory_for_gradients_each_rank_has_all_of_the_state_again(
 ) -> None:
     """When that turns out, other machines than root's have given the rest of it up."""
     machines(comm, monkeypatch, comm.size // 2)
-    share = node_update.share
-
-    def fail(*_: Any) -> None:
-        raise OSError("no memory for it")
-
-    def shared(comm: Communicator, fields: Any, gradients: Any, **options: Any) -> Any:
-        with monkeypatch.context() as patch:
-            if not fields and comm.rank == comm.size - 1:
-                patch.setattr(os, "posix_fallocate", fail)
-            return share(comm, fields, gradients, **options)
 
     def with_state(comm: Communicator) -> Model:
         model = made(comm)
@@ -612,7 +601,7 @@ def test_without_memory_for_gradients_each_rank_has_all_of_the_state_again(
         )
         return model
 
-    monkeypatch.setattr(node_update, "share", shared)
+    no_memory_for_gradients(monkeypatch)
     model = assert_like_one_rank(comm, with_state)
     assert isinstance(model.update, Everywhere)
 
