@@ -111,10 +111,8 @@ class StreamFeed(Feed):
         given = self._ahead
         self._left -= 1
         if self._left == 0 and self._begins_anew:
-            self._ahead, self.has_next = (
-                None,
-                False,
-            )  # what cannot begin again goes on behind the batch that was read
+            # Nothing is read ahead: what cannot begin again goes on behind the batches that were due.
+            self._ahead, self.has_next = None, False
         else:
             self._read()
             self._settle()

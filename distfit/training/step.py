@@ -206,9 +206,8 @@ def agree_on_step(
     if agreed.stop:
         setattr(model, kind.stop_flag, True)
     if has_changed:
-        comm.reach(
-            "what was decided before a step"
-        )  # a rank that failed in it must not leave the others in a sum
+        # A rank that failed in it must not leave the others in a sum.
+        comm.reach("what was decided before a step")
     return agreed
 
 

@@ -82,8 +82,8 @@ def placed(callback: Any) -> Placed:
         ValueError: for another word than the three.
     """
     is_function = isinstance(callback, (FunctionType, MethodType, BuiltinFunctionType, partial))
-    has_hooks = any(name.startswith("on_") for name in dir(callback))
-    if isinstance(callback, (type, str, bytes, Mapping, Number)) or (is_function and not has_hooks):
+    has_no_hooks = is_function and not any(name.startswith("on_") for name in dir(callback))
+    if has_no_hooks or isinstance(callback, (type, str, bytes, Mapping, Number)):
         raise TypeError(
             "callbacks are objects with hooks, such as on_epoch_end, or lists of them; LambdaCallback makes one of"
             f" functions. Received: {callback!r}"
